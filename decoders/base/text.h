@@ -27,8 +27,8 @@ void text_putc(struct text *text, char c);
 void text_printf(struct text *text, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 /* Replaces `len` bytes at `off` by `with_len` bytes of `with`. */
-void text_splice(struct text *text, size_t off, size_t len, const void *with,
-	size_t with_len);
+void text_splice(
+	struct text *text, size_t off, size_t len, const void *with, size_t with_len);
 /* Empties the text and keeps its memory. */
 void text_clear(struct text *text);
 /* 0, or -ENOMEM with a text in `err`. */

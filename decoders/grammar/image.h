@@ -5,9 +5,9 @@
  *   bytes that are no UTF-8     {"%bytes": "base64"}
  *   complex numbers             {"%complex": [re, im]}
  *   not finite                  NaN, Infinity, -Infinity (as Python writes them)
- *   a typed value               {"%TAG": ...}, TAG chosen by the format ("%reference", "%enum", ...)
- *   a real key that begins with '%' and would read as an image, when it is an object's
- *   only key                    the '%' is doubled: {"%%bytes": 1}
+ *   a typed value               {"%TAG": ...}, TAG chosen by the format ("%reference",
+ * "%enum", ...) a real key that begins with '%' and would read as an image, when it is an
+ * object's only key                    the '%' is doubled: {"%%bytes": 1}
  *
  * Floats are printed in the shortest decimal form that reads back to the same
  * bits in their own width (float32 0.1 is 0.1), always with a '.' or an

@@ -34,7 +34,8 @@ enum json_type {
 
 enum json_flags {
 	JSON_NONFINITE = 1, /* accept NaN, Infinity, -Infinity */
-	JSON_PREFIX = 2, /* stop after the first value; else only white space may follow */
+	JSON_PREFIX =
+		2, /* stop after the first value; else only white space may follow */
 };
 
 typedef uint32_t json_value;
@@ -49,8 +50,8 @@ struct json;
  * proportional to the number of values (at most 24 bytes each) and bounded by
  * `len`. Texts of 4 GiB and more: -EFBIG.
  */
-int json_parse(
-	struct json **out, const char *text, size_t len, unsigned flags, struct error *err);
+int json_parse(struct json **out, const char *text, size_t len, unsigned flags,
+	struct error *err);
 void json_free(struct json *json);
 /* For __attribute__((cleanup)). */
 void json_freep(struct json **json);

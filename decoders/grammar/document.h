@@ -1,0 +1,65 @@
+/*
+ * document: the JSON documents of the tree, rendered and taken back.
+ *
+ * A document is a view of a value (tree.h): the part at a pointer, pretty-printed, in
+ * which parts that are views of their own with a `stand` have their stand-in in their
+ * place. Each value stands in exactly one listed file. Editing a document changes the
+ * value; all its other views show that.
+ */
+#ifndef WEIGHTFS_GRAMMAR_DOCUMENT_H
+#define WEIGHTFS_GRAMMAR_DOCUMENT_H
+
+#include "decoders/base/model.h"
+#include "decoders/grammar/json.h"
+
+#define DOCUMENT_MAX (1u << 30) /* bytes of a document that may be edited */
+
+/* Appends the document as it is now (an edited value's new text). */
+int document_render(
+	struct model *model, struct node *node, struct text *out, struct error *err);
+
+/*
+ * Takes a saved document: `base` is what the file showed when it was opened, `edited`
+ * what it says now. Only the difference is applied to the value (json_merge), after which
+ * the decoder's check() judges it. On success *text is the value's whole new text
+ * (malloc'ed) to give to tree_set_value(), or NULL when nothing changes. On failure
+ * -EINVAL (bad JSON, with "LINE:COLUMN: " in front; a stand-in that was changed:
+ * "config.layers: names cannot be changed here ...") or what check() said. The tree is
+ * not changed.
+ */
+int document_apply(struct model *model, struct node *node, const char *base,
+	size_t base_len, const char *edited, size_t edited_len, char **text, size_t *len,
+	struct error *err);
+
+/*
+ * The sidecar NAME.json of a tensor as it is now: dtype, shape, `value` for a numeric
+ * scalar (read from the elements), then what the model adds, then `error`.
+ */
+int sidecar_render(
+	struct model *model, struct node *node, struct text *out, struct error *err);
+
+/* What a saved NAME.json asks for. Zeroed means: nothing. */
+struct sidecar {
+	struct tensor *type; /* of the tree's memory: another dtype or shape, or NULL */
+	void *value; /* the new element of a scalar, dtype_size() bytes, malloc'ed, or
+			NULL */
+	bool rest;   /* other members changed: the whole text goes to tree_set_sidecar */
+};
+
+/* Reads a saved NAME.json of an existing tensor against what it showed (`base`). -EINVAL
+ * with "LINE:COLUMN: member: expected ..., found ...". */
+int sidecar_parse(struct model *model, struct node *node, const char *base,
+	size_t base_len, const char *edited, size_t edited_len, struct sidecar *out,
+	struct error *err);
+/* Reads a NAME.json that stands alone: the type of a tensor to be added. Members beyond
+ * dtype, shape and value set `rest`. */
+int sidecar_parse_new(struct model *model, const char *text, size_t len,
+	struct sidecar *out, struct error *err);
+void sidecar_done(struct sidecar *sidecar);
+
+/* A dtype from its JSON (a string, or a list for records): interned; -EINVAL for what is
+ * none. */
+int sidecar_dtype(const struct json *json, json_value v, const struct dtype **out,
+	struct error *err);
+
+#endif
