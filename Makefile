@@ -1,0 +1,143 @@
+# weightfs: mount a machine-learning model as a tree of files.
+#
+#	make			build/weightfs, nothing else
+#	make demo		install what is needed, mount a model, edit it
+#	make check		install what the tests need, build, test
+#	make install		PREFIX, DESTDIR and SBINDIR are honoured
+#
+# SANITIZE=1 builds with AddressSanitizer and UndefinedBehaviorSanitizer, in a
+# folder of its own. BUILD=DIR builds anywhere else.
+
+VERSION = 0.1.0
+
+ifdef SANITIZE
+BUILD ?= build/asan
+else
+BUILD ?= build
+endif
+
+PREFIX ?= /usr/local
+# umount(8) looks for its helpers in /sbin only.
+SBINDIR ?= /sbin
+BINDIR = $(PREFIX)/bin
+MANDIR = $(PREFIX)/share/man/man1
+COMPLETIONDIR = $(PREFIX)/share/bash-completion/completions
+
+CC ?= gcc
+PKG_CONFIG ?= pkg-config
+PYTHON ?= /usr/bin/python3
+
+PACKAGES = fuse3 hdf5-serial libdeflate zlib liblzf
+PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
+PACKAGE_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null)
+
+CFLAGS ?= -O2 -g
+WARNINGS = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+DEFINES = -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DWEIGHTFS_VERSION='"$(VERSION)"'
+ifdef SANITIZE
+HARDENING = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+LINKING = -fsanitize=address,undefined
+else
+HARDENING = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+LINKING = -pie -Wl,-z,relro,-z,now
+endif
+COMPILE = $(CC) -std=gnu11 -I. $(DEFINES) $(HARDENING) $(WARNINGS) $(PACKAGE_CFLAGS) \
+	$(CPPFLAGS) $(CFLAGS) -pthread -MMD -MP
+LINK = $(CC) $(LINKING) $(CFLAGS) $(LDFLAGS) -pthread
+
+SOURCES := $(wildcard decoders/base/*.c decoders/grammar/*.c decoders/*.c fs/*.c mount/*.c)
+UNITS := $(wildcard tests/unit/*.c)
+OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
+LIBRARY := $(BUILD)/libweightfs.a
+PROGRAM := $(BUILD)/weightfs
+UNIT_PROGRAMS := $(UNITS:tests/unit/%.c=$(BUILD)/unit/%)
+
+# Builds in parallel unless the caller says how.
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
+SUBMAKE = +@$(MAKE) --no-print-directory
+
+all: $(PROGRAM)
+
+units: $(UNIT_PROGRAMS)
+
+$(PROGRAM): $(BUILD)/obj/mount/main.o $(LIBRARY)
+	$(LINK) -o $@ $^ $(PACKAGE_LIBS) $(LDLIBS)
+
+# Made anew each time: ar would keep the members of sources that are gone.
+$(LIBRARY): $(filter-out $(BUILD)/obj/mount/main.o,$(OBJECTS))
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(LIBRARY)
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^ $(PACKAGE_LIBS) $(LDLIBS)
+
+$(BUILD)/obj/%.o: %.c Makefile
+	$(if $(PACKAGE_LIBS),,$(error $(PACKAGES): not found by $(PKG_CONFIG); \
+		scripts/install-deps build installs them))
+	@mkdir -p $(@D)
+	$(COMPILE) -c -o $@ $<
+
+.SECONDARY:
+-include $(OBJECTS:.o=.d) $(UNITS:%.c=$(BUILD)/obj/%.d)
+
+# What installs packages starts make anew, which then finds the libraries.
+demo:
+	@scripts/install-deps demo
+	$(SUBMAKE) all
+	@BUILD=$(BUILD) PYTHON=$(PYTHON) scripts/demo
+
+check:
+	@scripts/install-deps check
+	$(SUBMAKE) check-built
+
+check-built: all units
+	@BUILD=$(BUILD) PYTHON=$(PYTHON) tests/run \
+		scripts/check-includes $(UNIT_PROGRAMS) $(wildcard tests/system/*)
+
+check-system:
+	@scripts/install-deps system
+	$(SUBMAKE) all
+	@BUILD=$(BUILD) PYTHON=$(PYTHON) tests/run $(wildcard tests/system-root/*)
+
+check-asan:
+	@scripts/install-deps check
+	$(SUBMAKE) check-built SANITIZE=1 BUILD=$(BUILD)/asan TEST_TIMEOUT=360
+
+lint:
+	@scripts/install-deps lint
+	@PACKAGE_CFLAGS='$(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)' scripts/lint
+
+measure:
+	@$(PYTHON) scripts/measure
+
+interop:
+	@scripts/install-deps interop
+	$(SUBMAKE) all
+	@BUILD=$(BUILD) scripts/interop
+
+fixtures:
+	@scripts/install-deps interop
+	@BUILD=$(BUILD) scripts/make-fixtures
+
+install: all
+	install -D -m 755 $(PROGRAM) $(DESTDIR)$(BINDIR)/weightfs
+	install -D -m 644 mount/weightfs.1 $(DESTDIR)$(MANDIR)/weightfs.1
+	install -D -m 644 mount/weightfs.bash $(DESTDIR)$(COMPLETIONDIR)/weightfs
+	install -D -m 755 mount/umount.fuse.weightfs $(DESTDIR)$(SBINDIR)/umount.fuse.weightfs || \
+		echo 'not installed: umount.fuse.weightfs, with which umount waits for the last' \
+			'commit; SBINDIR=DIR puts it elsewhere' >&2
+
+uninstall:
+	rm -f $(DESTDIR)$(BINDIR)/weightfs $(DESTDIR)$(MANDIR)/weightfs.1 \
+		$(DESTDIR)$(COMPLETIONDIR)/weightfs $(DESTDIR)$(SBINDIR)/umount.fuse.weightfs
+
+# The virtual environments of interop and fixtures stay: they take minutes.
+clean:
+	rm -rf $(BUILD)/obj $(BUILD)/unit $(BUILD)/tests $(BUILD)/asan $(LIBRARY) $(PROGRAM)
+
+.PHONY: all units demo check check-built check-system check-asan lint measure interop \
+	fixtures install uninstall clean
+.DELETE_ON_ERROR:
