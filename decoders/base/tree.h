@@ -17,6 +17,7 @@
 
 #include "decoders/base/blob.h"
 #include "decoders/base/dtype.h"
+#include "decoders/base/text.h"
 
 enum node_kind {
 	NODE_FOLDER,
