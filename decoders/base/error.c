@@ -4,9 +4,8 @@
  * a whole: what is printable passes, all else becomes \xNN.
  */
 #include "decoders/base/error.h"
+#include "decoders/base/utf8.h"
 #include <stdarg.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,41 +13,14 @@
 #define RAW_MAX (2 * ERROR_TEXT_MAX)
 #define ELLIPSIS "..."
 
-/* Length of the UTF-8 character at `s`, its code in *code; 0 if it is none. */
-static size_t character(const unsigned char *s, size_t len, uint32_t *code)
-{
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-
-	if ((s[0] >= 0x80 && s[0] < 0xc2) || s[0] > 0xf4 || n > len)
-		return 0;
-	*code = n == 1 ? s[0] : s[0] & (0x7fu >> n);
-	for (size_t i = 1; i < n; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-		*code = *code << 6 | (s[i] & 0x3f);
-	}
-	if (*code < least[n] || *code > 0x10ffff || (*code >= 0xd800 && *code <= 0xdfff))
-		return 0;
-	return n;
-}
-
-/* Characters that would act on a terminal instead of standing on it. */
-static bool hidden(uint32_t code)
-{
-	return code < 0x20 || (code >= 0x7f && code <= 0x9f) || code == 0x061c ||
-	       (code >= 0x200e && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
-	       (code >= 0x2066 && code <= 0x2069);
-}
-
 /* Writes the escaped form of the character at `s`; returns what it took of `s`. */
 static size_t escape_one(const unsigned char *s, size_t len, char form[17], size_t *n)
 {
 	uint32_t code = 0;
-	size_t took = character(s, len, &code);
+	size_t took = utf8_read(s, len, &code);
 
 	*n = 0;
-	if (took > 0 && !hidden(code)) {
+	if (took > 0 && !utf8_acts(code)) {
 		memcpy(form, s, took);
 		*n = took;
 		return took;
