@@ -92,7 +92,6 @@ int fs_opendir(struct fs *fs, fs_ino ino, uint64_t *handle);
 int fs_readdir(
 	struct fs *fs, uint64_t handle, off_t off, bool plus, fs_entry_fn fn, void *arg);
 void fs_releasedir(struct fs *fs, uint64_t handle);
-/* Takes one look-up back that fs_readdir counted for an entry which did not fit. */
 
 /* Files. `flags` are open(2)'s; O_TRUNC is honoured here. `pid` owns the handle (0:
  * unknown), for messages. */
@@ -127,8 +126,10 @@ int fs_mkdir(
 	struct fs *fs, fs_ino parent, const char *name, mode_t mode, struct stat *out);
 int fs_symlink(struct fs *fs, fs_ino parent, const char *name, const char *target,
 	struct stat *out);
-int fs_unlink(struct fs *fs, fs_ino parent, const char *name);
-int fs_rmdir(struct fs *fs, fs_ino parent, const char *name);
+/* These two wait for a commit that is under way; the removal itself is committed later
+ * (DESIGN 2.1). */
+void fs_unlink(struct fs *fs, fs_ino parent, const char *name, struct fs_done *done);
+void fs_rmdir(struct fs *fs, fs_ino parent, const char *name, struct fs_done *done);
 /* `flags`: 0, RENAME_NOREPLACE or RENAME_EXCHANGE. */
 void fs_rename(struct fs *fs, fs_ino parent, const char *name, fs_ino new_parent,
 	const char *new_name, unsigned flags, struct fs_done *done);
