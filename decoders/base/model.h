@@ -72,6 +72,10 @@ struct change {
 	struct value *value;	   /* 0: with `edited` text already parsed as JSON */
 	const char *edited;
 	size_t edited_len;
+	/* 0: the document as it was saved, for LINE:COLUMN in messages; NULL where there
+	 * is none */
+	const char *document;
+	size_t document_len;
 };
 
 enum decoder_flags {

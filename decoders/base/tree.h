@@ -113,6 +113,10 @@ struct value {
 	size_t len;
 	char *edited; /* what it shall become; NULL while clean; owned */
 	size_t edited_len;
+	/* What a reader of the text keeps of it (document.c, under the model's lock), or
+	 * NULL: given to index_free where the text changes and with the tree. */
+	void *index;
+	void (*index_free)(void *index);
 	struct view *views;
 };
 
