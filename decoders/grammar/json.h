@@ -48,7 +48,8 @@ struct json;
  * -EINVAL and a text that begins with "LINE:COLUMN: " (both from 1, columns in
  * characters) and says what was expected and what was found. Memory is
  * proportional to the number of values (at most 24 bytes each) and bounded by
- * `len`. Texts of 4 GiB and more: -EFBIG.
+ * `len`. Texts of 4 GiB and more: -EFBIG. With JSON_PREFIX the text is taken to
+ * end where its root does (json_raw of 0 tells where).
  */
 int json_parse(struct json **out, const char *text, size_t len, unsigned flags,
 	struct error *err);
@@ -85,9 +86,12 @@ bool json_string_is(const struct json *json, json_value v, const char *s, size_t
 json_value json_get(const struct json *json, json_value object, const char *key);
 /* The value at a path of keys and indices, RFC 6901 ("/config/layers/0"). */
 json_value json_at(const struct json *json, const char *pointer);
+/* Appends the path of a value, as json_at takes it: for messages. */
+void json_path(const struct json *json, json_value v, struct text *out);
 
-/* Exact conversions. -EINVAL with a text when the value is no number of that
- * kind (5.0 and 5e0 are integers), -ERANGE when it does not fit. */
+/* Exact conversions; of a double, the nearest one, NaN and Infinity included.
+ * -EINVAL with a text when the value is no number of that kind (5.0 and 5e0 are
+ * integers), -ERANGE when it does not fit. */
 int json_int64(const struct json *json, json_value v, int64_t *out, struct error *err);
 int json_uint64(const struct json *json, json_value v, uint64_t *out, struct error *err);
 int json_double(const struct json *json, json_value v, double *out, struct error *err);
