@@ -70,6 +70,10 @@ int source_read(
 bool source_locate(
 	struct source *source, uint64_t off, uint64_t len, int *fd, uint64_t *fd_off);
 
+/* Takes slices and handles away: the source that has the bytes (borrowed) and the offset
+ * in it. Two ranges are the same bytes when they resolve to the same. */
+void source_resolve(struct source **source, uint64_t *off);
+
 /* A source whose backing can be changed: what is decoded from it follows. `backing` is
  * referenced. */
 int source_handle(struct source **out, struct source *backing, struct error *err);
