@@ -40,12 +40,14 @@ int image_put_element(struct text *out, const struct dtype *dtype, const void *b
 int image_get_element(const struct dtype *dtype, const struct json *json, json_value v,
 	void *bytes, struct error *err);
 
-/* The bytes of a string or of an image of bytes, appended. */
+/* The bytes of a string or of an image of bytes, appended. -EINVAL for all else,
+ * and for strings with lone surrogates, which no container's strings can hold. */
 int image_get_string(
 	const struct json *json, json_value v, struct text *out, struct error *err);
-/* If `v` is an image ({"%tag": x}), its tag's value, else JSON_NONE. */
+/* If `v` is an image ({"%tag": x}), its tag's value, else JSON_NONE. `tag` is
+ * without the '%'. */
 json_value image_tagged(const struct json *json, json_value v, const char *tag);
-/* The key as the container has it, the doubled '%' undone. */
+/* The key as the container has it, appended: the inverse of image_put_key. */
 void image_key(const struct json *json, json_value member, struct text *out);
 
 #endif

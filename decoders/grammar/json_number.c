@@ -1,4 +1,3 @@
-#define _GNU_SOURCE /* strtod_l */
 /*
  * json_number: numbers by their exact value.
  *
@@ -123,7 +122,7 @@ uint64_t decimal_hash(const char *raw, size_t len)
 	return hash;
 }
 
-static int refuse(const struct json *json, json_value v, const char *expected, int code,
+int json_refuse(const struct json *json, json_value v, const char *expected, int code,
 	struct error *err)
 {
 	size_t len;
@@ -187,7 +186,7 @@ int json_int64(const struct json *json, json_value v, int64_t *out, struct error
 	if (rc == 0 && magnitude > (uint64_t)INT64_MAX + negative)
 		rc = -ERANGE;
 	if (rc < 0)
-		return refuse(json, v,
+		return json_refuse(json, v,
 			rc == -ERANGE ? "an integer from -2^63 to 2^63 - 1"
 				      : "an integer",
 			-rc, err);
@@ -204,7 +203,7 @@ int json_uint64(const struct json *json, json_value v, uint64_t *out, struct err
 	if (rc == 0 && negative && magnitude > 0)
 		rc = -ERANGE;
 	if (rc < 0)
-		return refuse(json, v,
+		return json_refuse(json, v,
 			rc == -ERANGE ? "an integer from 0 to 2^64 - 1" : "an integer",
 			-rc, err);
 	*out = magnitude;
@@ -220,7 +219,7 @@ int json_double(const struct json *json, json_value v, double *out, struct error
 	int rc;
 
 	if (json_type(json, v) != JSON_NUMBER)
-		return refuse(json, v, "a number", EINVAL, err);
+		return json_refuse(json, v, "a number", EINVAL, err);
 	raw = json_raw(json, v, &len);
 	text_put(&copy, raw, len); /* strtod wants an end */
 	rc = text_check(&copy, err);
@@ -228,7 +227,8 @@ int json_double(const struct json *json, json_value v, double *out, struct error
 		return rc;
 	d = strtod_l(copy.bytes, NULL, newlocale(LC_ALL_MASK, "C", NULL));
 	if (isinf(d) && raw[len - 1] != 'y')
-		return refuse(json, v, "a number that a float64 can hold", ERANGE, err);
+		return json_refuse(
+			json, v, "a number that a float64 can hold", ERANGE, err);
 	*out = d;
 	return 0;
 }

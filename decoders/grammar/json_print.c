@@ -8,7 +8,7 @@
 #include "decoders/grammar/json_private.h"
 #include <string.h>
 
-#define LINE_MAX 80
+#define COLUMNS_MAX 80
 #define INDENT 2
 
 struct printer {
@@ -104,7 +104,7 @@ static bool on_one_line(const struct printer *p, json_value v, bool more)
 	if (p->stand < p->stands_end && p->stand->value < p->json->values[v].after)
 		return false;
 	taken = columns(p) + more;
-	return taken <= LINE_MAX && fits(p->json, v, LINE_MAX - taken, &n);
+	return taken <= COLUMNS_MAX && fits(p->json, v, COLUMNS_MAX - taken, &n);
 }
 
 static void print_inline(struct printer *p, json_value v)

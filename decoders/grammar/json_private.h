@@ -1,5 +1,5 @@
 /*
- * json_private: what the files of json share. Nobody else includes it.
+ * json_private: what the files of json share; of others, image.c includes it.
  *
  * The text of a parsed value is valid, so everything here reads it without looking
  * for its end: strings end at their quote, numbers at the end of their value.
@@ -54,6 +54,10 @@ int decimal_compare(const struct decimal *a, const struct decimal *b);
 /* Whether two numbers' texts have one exact value. */
 bool decimal_equal(const char *a, size_t a_len, const char *b, size_t b_len);
 uint64_t decimal_hash(const char *raw, size_t len);
+
+/* error_set of "expected ..., found ...", the latter being the value. */
+int json_refuse(const struct json *json, json_value v, const char *expected, int code,
+	struct error *err);
 
 /*
  * The members of an object by key and occurrence: each take of a key gives its
