@@ -1,0 +1,519 @@
+/*
+ * keras_config: layers of a configuration, found, renamed and compared. The one hard idea
+ * is that nothing is taken apart: the JSON stays text, a layer is a place in it, and
+ * a renaming replaces strings at places.
+ */
+#include "decoders/grammar/keras_config.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *keras_config_name(const struct keras_config *config, uint32_t layer)
+{
+	return config->strings.bytes + config->layers[layer].name;
+}
+
+const char *keras_config_pointer(const struct keras_config *config, uint32_t layer)
+{
+	return config->strings.bytes + config->layers[layer].pointer;
+}
+
+void keras_config_done(struct keras_config *config)
+{
+	json_free(config->json);
+	free(config->layers);
+	free(config->inner);
+	text_done(&config->strings);
+	*config = (struct keras_config){0};
+}
+
+static bool is(const struct json *json, json_value v, enum json_type type)
+{
+	return v != JSON_NONE && json_type(json, v) == type;
+}
+
+/* The string that names an entry: config.name, else name; JSON_NONE. */
+static json_value entry_name(const struct json *json, json_value entry)
+{
+	json_value name;
+
+	if (!is(json, json_get(json, entry, "class_name"), JSON_STRING) ||
+		json_get(json, entry, "config") == JSON_NONE)
+		return JSON_NONE;
+	name = json_get(json, json_get(json, entry, "config"), "name");
+	if (!is(json, name, JSON_STRING))
+		name = json_get(json, entry, "name");
+	return is(json, name, JSON_STRING) ? name : JSON_NONE;
+}
+
+/* The list of a model's layers and where it is below the entry; JSON_NONE. */
+static json_value layer_list(
+	const struct json *json, json_value model, const char **where)
+{
+	json_value config = json_get(json, model, "config");
+	json_value list = is(json, config, JSON_ARRAY) ? config : JSON_NONE;
+
+	*where = "/config";
+	if (is(json, config, JSON_OBJECT)) {
+		list = json_get(json, config, "layers");
+		*where = "/config/layers";
+	}
+	if (!is(json, list, JSON_ARRAY))
+		return JSON_NONE;
+	for (json_value v = json_first(json, list); v != JSON_NONE;
+		v = json_next(json, v))
+		if (entry_name(json, v) != JSON_NONE)
+			return list;
+	return JSON_NONE;
+}
+
+/* Adds the entry, if it has a name that can be one. */
+static bool layer_add(struct keras_config *config, json_value entry, uint32_t parent,
+	size_t prefix, size_t index, struct error *err)
+{
+	json_value name = entry_name(config->json, entry);
+	struct keras_layer layer = {.entry = entry, .parent = parent};
+	struct text *strings = &config->strings;
+
+	if (name == JSON_NONE)
+		return false;
+	layer.name = strings->len;
+	json_string(config->json, name, strings);
+	if (text_check(strings, NULL) == 0 &&
+		(strings->len == layer.name ||
+			memchr(strings->bytes + layer.name, 0,
+				strings->len - layer.name) != NULL)) {
+		text_splice(strings, layer.name, strings->len - layer.name, "", 0);
+		return false;
+	}
+	text_putc(strings, '\0');
+	layer.pointer = strings->len;
+	/* text_put copes with a piece of itself only once it has room. */
+	for (size_t i = prefix; !strings->failed && strings->bytes[i] != '\0'; i++)
+		text_putc(strings, strings->bytes[i]);
+	text_printf(strings, "/%zu", index);
+	text_putc(strings, '\0');
+	if (config->n == config->cap) {
+		uint32_t cap = config->cap != 0 ? config->cap * 2 : 64;
+		void *more = realloc(config->layers, cap * sizeof *config->layers);
+
+		if (more == NULL) {
+			strings->failed = true;
+			(void)error_set(err, ENOMEM, "out of memory");
+			return false;
+		}
+		config->layers = more;
+		config->cap = cap;
+	}
+	layer.top = parent == KERAS_NONE ? config->n : config->layers[parent].top;
+	config->layers[config->n++] = layer;
+	return true;
+}
+
+/* Adds the layers that `model` lists, each followed by those nested in it. */
+static int list_read(struct keras_config *config, json_value model, const char *pointer,
+	uint32_t parent, struct error *err)
+{
+	const char *where;
+	json_value list = layer_list(config->json, model, &where);
+	size_t prefix = config->strings.len, index = 0;
+
+	if (list == JSON_NONE)
+		return 0;
+	if (parent != KERAS_NONE)
+		config->layers[parent].nested = true;
+	text_printf(&config->strings, "%s%s", pointer, where);
+	text_putc(&config->strings, '\0');
+	for (json_value v = json_first(config->json, list); v != JSON_NONE;
+		v = json_next(config->json, v), index++) {
+		uint32_t self = config->n;
+
+		if (!layer_add(config, v, parent, prefix, index, err))
+			continue;
+		AUTO_TEXT at = {0};
+		text_puts(&at, keras_config_pointer(config, self));
+		if (text_check(&at, err) < 0 ||
+			list_read(config, v, at.bytes, self, err) < 0)
+			return -ENOMEM;
+	}
+	return text_check(&config->strings, err);
+}
+
+static int order_inner(const void *a, const void *b, void *arg)
+{
+	const struct keras_config *config = arg;
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+	uint32_t tx = config->layers[x].top, ty = config->layers[y].top;
+
+	if (tx != ty)
+		return tx < ty ? -1 : 1;
+	return strcmp(keras_config_name(config, x), keras_config_name(config, y));
+}
+
+static int order_twins(const void *a, const void *b, void *arg)
+{
+	const struct keras_config *config = arg;
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+	uint32_t px = config->layers[x].parent, py = config->layers[y].parent;
+	int order = px != py ? (px < py ? -1 : 1)
+			     : strcmp(keras_config_name(config, x),
+				       keras_config_name(config, y));
+
+	return order != 0 ? order : x < y ? -1 : x > y;
+}
+
+/* Counts the layers of one list that share a name. `order` has room for all. */
+static void twins_count(struct keras_config *config, uint32_t *order)
+{
+	struct keras_layer *layers = config->layers;
+
+	for (uint32_t i = 0; i < config->n; i++)
+		order[i] = i;
+	qsort_r(order, config->n, sizeof *order, order_twins, config);
+	for (uint32_t i = 1; i < config->n; i++)
+		if (layers[order[i]].parent == layers[order[i - 1]].parent &&
+			strcmp(keras_config_name(config, order[i]),
+				keras_config_name(config, order[i - 1])) == 0)
+			layers[order[i]].twin = layers[order[i - 1]].twin + 1;
+}
+
+static int config_index(struct keras_config *config, struct error *err)
+{
+	if (config->n == 0)
+		return 0;
+	config->inner = calloc(config->n, sizeof *config->inner);
+	if (config->inner == NULL)
+		return error_set(err, ENOMEM, "out of memory");
+	twins_count(config, config->inner);
+	for (uint32_t i = 0; i < config->n; i++)
+		if (config->layers[i].parent != KERAS_NONE)
+			config->inner[config->n_inner++] = i;
+	qsort_r(config->inner, config->n_inner, sizeof *config->inner, order_inner,
+		config);
+	return 0;
+}
+
+int keras_config_read(
+	struct keras_config *out, const char *text, size_t len, struct error *err)
+{
+	AUTO_KERAS_CONFIG config = {0};
+	int code = json_parse(&config.json, text, len, JSON_NONFINITE, err);
+
+	if (code == 0)
+		code = list_read(&config, 0, "", KERAS_NONE, err);
+	if (code == 0)
+		code = config_index(&config, err);
+	if (code < 0)
+		return code;
+	*out = config;
+	config = (struct keras_config){0};
+	return 0;
+}
+
+uint32_t keras_config_find(const struct keras_config *config, const char *name)
+{
+	for (uint32_t i = 0; i < config->n; i++)
+		if (config->layers[i].parent == KERAS_NONE &&
+			strcmp(keras_config_name(config, i), name) == 0)
+			return i;
+	return KERAS_NONE;
+}
+
+bool keras_config_inner(
+	const struct keras_config *config, uint32_t top, const char *name, size_t len)
+{
+	uint32_t low = 0, high = config->n_inner;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2, i = config->inner[middle];
+		const char *own = keras_config_name(config, i);
+		int order = config->layers[i].top != top
+				    ? (config->layers[i].top < top ? -1 : 1)
+				    : strncmp(own, name, len);
+
+		if (order == 0 && own[len] == '\0')
+			return true;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return false;
+}
+
+/* Strings of the text that get others in their place. */
+struct replacing {
+	const struct keras_config *config;
+	const struct keras_rename *renames;
+	size_t n_renames;
+	struct json_stand *stands;
+	size_t n, cap;
+	int code;
+};
+
+static void replace(struct replacing *to, json_value string, const char *name)
+{
+	AUTO_TEXT text = {0};
+
+	if (to->n == to->cap) {
+		size_t cap = to->cap != 0 ? to->cap * 2 : 64;
+		void *more = realloc(to->stands, cap * sizeof *to->stands);
+
+		to->code = more == NULL ? -ENOMEM : to->code;
+		if (more == NULL)
+			return;
+		to->stands = more;
+		to->cap = cap;
+	}
+	json_put_string(&text, name, strlen(name));
+	if (text_check(&text, NULL) < 0) {
+		to->code = -ENOMEM;
+		return;
+	}
+	to->stands[to->n].value = string;
+	to->stands[to->n].len = text.len;
+	to->stands[to->n++].text = text_take(&text, NULL);
+}
+
+static void replacing_done(struct replacing *to)
+{
+	for (size_t i = 0; i < to->n; i++)
+		free((char *)to->stands[i].text);
+	free(to->stands);
+}
+
+/* The value behind `v` in the order of the text, below `top`; JSON_NONE at the end. */
+static json_value walk(const struct json *json, json_value top, json_value v)
+{
+	json_value next = json_first(json, v);
+
+	while (next == JSON_NONE && v != top) {
+		next = json_next(json, v);
+		v = json_parent(json, v);
+	}
+	return next;
+}
+
+/* Whether an array is ["layer", node, tensor] or one with arguments behind. */
+static bool is_wire(const struct json *json, json_value v)
+{
+	json_value name = json_first(json, v), node, tensor;
+
+	if (json_type(json, v) != JSON_ARRAY || json_count(json, v) < 3 ||
+		json_count(json, v) > 4 || !is(json, name, JSON_STRING))
+		return false;
+	node = json_next(json, name);
+	tensor = json_next(json, node);
+	return is(json, node, JSON_NUMBER) && is(json, tensor, JSON_NUMBER);
+}
+
+static bool is_history(const struct json *json, json_value v)
+{
+	return is(json, json_parent(json, v), JSON_OBJECT) &&
+	       json_key_is(json, v, "keras_history", strlen("keras_history"));
+}
+
+/* Renames what wires below `top` call; with `history` only those that are one's. */
+static void rewire(struct replacing *to, json_value top, bool history, uint32_t parent)
+{
+	const struct json *json = to->config->json;
+
+	for (json_value v = top; v != JSON_NONE; v = walk(json, top, v)) {
+		if (!is_wire(json, v) || (history && !is_history(json, v)))
+			continue;
+		for (size_t i = 0; i < to->n_renames; i++) {
+			uint32_t layer = to->renames[i].layer;
+			const char *old = keras_config_name(to->config, layer);
+
+			if (to->config->layers[layer].parent == parent &&
+				json_string_is(
+					json, json_first(json, v), old, strlen(old)))
+				replace(to, json_first(json, v), to->renames[i].name);
+		}
+	}
+}
+
+/* The wires of one layer's entry, and the ends of the model around, seen from it. */
+static void rewire_entry(struct replacing *to, uint32_t layer)
+{
+	const struct json *json = to->config->json;
+	const struct keras_layer *self = &to->config->layers[layer];
+	json_value nodes = json_get(json, self->entry, "inbound_nodes");
+
+	if (!is(json, nodes, JSON_ARRAY))
+		return;
+	for (json_value v = json_first(json, nodes); v != JSON_NONE;
+		v = json_next(json, v))
+		rewire(to, v, json_type(json, v) == JSON_OBJECT, self->parent);
+}
+
+static void rewire_ends(struct replacing *to, json_value model, uint32_t parent)
+{
+	static const char *const ends[] = {"input_layers", "output_layers"};
+	const struct json *json = to->config->json;
+	json_value config = json_get(json, model, "config");
+
+	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+		json_value end = json_get(json, config, ends[i]);
+
+		if (end != JSON_NONE)
+			rewire(to, end, false, parent);
+	}
+}
+
+static void rename_entry(struct replacing *to, const struct keras_rename *rename)
+{
+	const struct json *json = to->config->json;
+	json_value entry = to->config->layers[rename->layer].entry;
+	json_value name = json_get(json, json_get(json, entry, "config"), "name");
+
+	if (is(json, name, JSON_STRING))
+		replace(to, name, rename->name);
+	name = json_get(json, entry, "name");
+	if (is(json, name, JSON_STRING))
+		replace(to, name, rename->name);
+}
+
+static bool list_renamed(const struct replacing *to, uint32_t parent)
+{
+	for (size_t i = 0; i < to->n_renames; i++)
+		if (to->config->layers[to->renames[i].layer].parent == parent)
+			return true;
+	return false;
+}
+
+static int order_stands(const void *a, const void *b)
+{
+	const struct json_stand *x = a, *y = b;
+
+	return x->value < y->value ? -1 : x->value > y->value;
+}
+
+int keras_config_rename(const struct keras_config *config,
+	const struct keras_rename *renames, size_t n, struct text *out, struct error *err)
+{
+	__attribute__((cleanup(replacing_done))) struct replacing to = {
+		.config = config, .renames = renames, .n_renames = n};
+
+	for (size_t i = 0; i < n; i++)
+		rename_entry(&to, &renames[i]);
+	if (list_renamed(&to, KERAS_NONE))
+		rewire_ends(&to, 0, KERAS_NONE);
+	for (uint32_t i = 0; i < config->n; i++) {
+		if (list_renamed(&to, config->layers[i].parent))
+			rewire_entry(&to, i);
+		if (config->layers[i].nested && list_renamed(&to, i))
+			rewire_ends(&to, config->layers[i].entry, i);
+	}
+	if (to.code < 0)
+		return error_set(err, -to.code, "out of memory");
+	qsort(to.stands, to.n, sizeof *to.stands, order_stands);
+	json_splice(config->json, to.stands, to.n, out);
+	return text_check(out, err);
+}
+
+/* One more step of a place that is said. */
+static int refuse(struct text *place, const char *step, struct error *err, int code,
+	const char *what)
+{
+	text_puts(place, step);
+	return error_set(err, code, "%s", what);
+}
+
+static bool same_string(
+	const struct json *a, json_value x, const struct json *b, json_value y)
+{
+	if (x == JSON_NONE || y == JSON_NONE)
+		return x == y;
+	return json_equal(a, x, b, y);
+}
+
+/* A configuration has its two parts. */
+static int check_parts(
+	const struct json *json, json_value v, struct text *place, struct error *err)
+{
+	json_value class;
+
+	if (json_type(json, v) != JSON_OBJECT)
+		return error_set(err, EINVAL, "expected an object, found %s",
+			json_type_name(json_type(json, v)));
+	class = json_get(json, v, "class_name");
+	if (!is(json, class, JSON_STRING)) {
+		text_puts(place, class != JSON_NONE ? "/class_name" : "");
+		return error_set(err, EINVAL, "class_name: expected a string, found %s",
+			class != JSON_NONE ? json_type_name(json_type(json, class))
+					   : "none");
+	}
+	if (json_get(json, v, "config") == JSON_NONE)
+		return error_set(err, EINVAL, "config: expected one, found none");
+	return 0;
+}
+
+#define NAMES_STAY "names cannot be changed here, mv renames the layer"
+#define LAYERS_STAY "layers cannot be added, removed or moved here"
+
+/* What became of a layer that is no longer where it was. */
+static int explain(const struct keras_config *config, uint32_t layer,
+	const struct keras_config *edited, struct text *place, struct error *err)
+{
+	const char *pointer = keras_config_pointer(config, layer);
+	json_value v = json_at(edited->json, pointer);
+	int code;
+
+	if (v == JSON_NONE) {
+		text_put(place, pointer, (size_t)(strrchr(pointer, '/') - pointer));
+		return error_set(err, EOPNOTSUPP, LAYERS_STAY);
+	}
+	text_puts(place, pointer);
+	code = check_parts(edited->json, v, place, err);
+	if (code < 0)
+		return code;
+	return refuse(place, "", err, EOPNOTSUPP, NAMES_STAY);
+}
+
+static size_t list_count(const struct json *json, json_value model)
+{
+	const char *where;
+	json_value list = layer_list(json, model, &where);
+
+	return list != JSON_NONE ? json_count(json, list) : 0;
+}
+
+static int check_layer(const struct keras_config *config, uint32_t layer,
+	const struct keras_config *edited, struct text *place, struct error *err)
+{
+	json_value old = config->layers[layer].entry, new;
+
+	if (layer >= edited->n || strcmp(keras_config_pointer(config, layer),
+					  keras_config_pointer(edited, layer)) != 0)
+		return explain(config, layer, edited, place, err);
+	new = edited->layers[layer].entry;
+	text_puts(place, keras_config_pointer(config, layer));
+	if (list_count(config->json, old) != list_count(edited->json, new))
+		return refuse(place, "/config/layers", err, EOPNOTSUPP, LAYERS_STAY);
+	if (!same_string(config->json,
+		    json_get(config->json, json_get(config->json, old, "config"), "name"),
+		    edited->json,
+		    json_get(
+			    edited->json, json_get(edited->json, new, "config"), "name")))
+		return refuse(place, "/config/name", err, EOPNOTSUPP, NAMES_STAY);
+	if (!same_string(config->json, json_get(config->json, old, "name"), edited->json,
+		    json_get(edited->json, new, "name")))
+		return refuse(place, "/name", err, EOPNOTSUPP, NAMES_STAY);
+	text_clear(place);
+	return 0;
+}
+
+int keras_config_check(const struct keras_config *config,
+	const struct keras_config *edited, struct text *place, struct error *err)
+{
+	int code = check_parts(edited->json, 0, place, err);
+
+	if (code == 0 && list_count(config->json, 0) != list_count(edited->json, 0))
+		return refuse(place, "/config/layers", err, EOPNOTSUPP, LAYERS_STAY);
+	for (uint32_t i = 0; code == 0 && i < config->n; i++)
+		code = check_layer(config, i, edited, place, err);
+	if (code == 0 && edited->n != config->n)
+		return refuse(place, "/config", err, EOPNOTSUPP, LAYERS_STAY);
+	return code;
+}
