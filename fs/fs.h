@@ -39,6 +39,7 @@ struct fs_notify {
 	void *arg;
 };
 
+/* Where a call takes a struct fs_done, NULL means that nobody waits for the answer. */
 struct fs_done {
 	void (*fn)(struct fs_done *done,
 		int result); /* called exactly once; may free `done` */
@@ -53,7 +54,8 @@ struct fs_file {
 
 int fs_open(struct fs **out, const char *model, const struct fs_options *options,
 	struct error *err);
-/* After this the kernel is told; before, nobody is. Copied. */
+/* After this the kernel is told; before, nobody is. Copied. NULL: nobody again; no call
+ * of the old one is under way any more when this returns. */
 void fs_set_notify(struct fs *fs, const struct fs_notify *notify);
 /* For messages and the lock's owner record. */
 void fs_set_mountpoint(struct fs *fs, const char *mountpoint);

@@ -1,0 +1,21 @@
+/*
+ * commands: what weightfs does besides mounting. Each prints what it has to say and
+ * returns the exit code.
+ */
+#ifndef WEIGHTFS_MOUNT_COMMANDS_H
+#define WEIGHTFS_MOUNT_COMMANDS_H
+
+#include "mount/options.h"
+
+/* list.c: the tree of a model, without mounting. */
+int command_list(const struct options *options);
+int command_formats(void);
+/* access.c: one file of the tree, without FUSE; through the same edits and commits. */
+int command_get(const struct options *options);
+int command_put(const struct options *options);
+/* unmount.c: asks the mount's guardian; waits for its verdict. */
+int command_unmount(const struct options *options);
+int command_errors(const struct options *options);
+int command_recover(const struct options *options);
+
+#endif

@@ -1,0 +1,270 @@
+/*
+ * daemon: a session from opening the model to the verdict on its last commit.
+ *
+ * All signals are blocked in all threads. One control thread waits for SIGTERM and
+ * SIGINT (asking the guardian to unmount) and for the guardian's END; it ends libfuse's
+ * loop, whose main thread sleeps in a semaphore, by interrupting it with SIGUSR1.
+ */
+#include "mount/daemon.h"
+#include "mount/channel.h"
+#include "mount/handlers.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define WORKERS 4 /* the winner of the measurements on two and more cores */
+#define READ_AHEAD_KB "1024"
+
+struct daemon {
+	const struct options *options;
+	const char *mountpoint;
+	int guardian;
+	struct fs *fs;
+	struct handlers handlers;
+	struct fuse_session *session;
+	pthread_t main_thread, control;
+	int signals; /* signalfd */
+	bool over;   /* atomic: the loop has ended */
+};
+
+static void wake_nothing(int signal)
+{
+	(void)signal;
+}
+
+/* Blocks everything; SIGTERM and SIGINT arrive through a descriptor. */
+static int block_signals(struct daemon *daemon)
+{
+	sigset_t all, ours;
+	struct sigaction wake = {.sa_handler = wake_nothing};
+
+	sigfillset(&all);
+	sigemptyset(&ours);
+	sigaddset(&ours, SIGTERM);
+	sigaddset(&ours, SIGINT);
+	if (sigprocmask(SIG_SETMASK, &all, NULL) || sigaction(SIGUSR1, &wake, NULL))
+		return -errno;
+	daemon->signals = signalfd(-1, &ours, SFD_CLOEXEC);
+	return daemon->signals < 0 ? -errno : 0;
+}
+
+/* Ends the loop. The signal may come before the main thread sleeps: it is repeated. */
+static void end_loop(struct daemon *daemon)
+{
+	fuse_session_exit(daemon->session);
+	while (!__atomic_load_n(&daemon->over, __ATOMIC_ACQUIRE)) {
+		pthread_kill(daemon->main_thread, SIGUSR1);
+		usleep(20000);
+	}
+}
+
+static void *control_run(void *arg)
+{
+	struct daemon *daemon = arg;
+	struct pollfd fds[] = {{.fd = daemon->signals, .events = POLLIN},
+		{.fd = daemon->guardian, .events = POLLIN}};
+	struct signalfd_siginfo info;
+	struct message message;
+
+	for (;;) {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			return NULL;
+		if (fds[0].revents && read(fds[0].fd, &info, sizeof(info)) > 0 &&
+			channel_send(daemon->guardian, MESSAGE_UNMOUNT, 0, NULL))
+			end_loop(daemon); /* no guardian is left to unmount */
+		if (!fds[1].revents)
+			continue;
+		if (channel_receive(daemon->guardian, &message) > 0) {
+			if (message.kind == MESSAGE_END)
+				end_loop(daemon);
+			continue;
+		}
+		fds[1].fd = -1; /* it has died: the mount goes on */
+	}
+}
+
+static int add_options(const struct daemon *daemon, struct fuse_args *args)
+{
+	const struct options *options = daemon->options;
+	char *words = NULL;
+	int failed = fuse_opt_add_arg(args, "weightfs") ||
+		     fuse_opt_add_opt(&words, "default_permissions,subtype=weightfs");
+
+	AUTO_TEXT source = {0};
+	text_printf(&source, "fsname=%s", options->model);
+	failed =
+		failed || source.failed || fuse_opt_add_opt_escaped(&words, source.bytes);
+	if (fs_readonly(daemon->fs))
+		failed = failed || fuse_opt_add_opt(&words, "ro");
+	if (options->allow_other)
+		failed = failed || fuse_opt_add_opt(&words, "allow_other");
+	if (*options->fuse)
+		failed = failed || fuse_opt_add_opt(&words, options->fuse);
+	failed = failed || fuse_opt_add_arg(args, "-o") || fuse_opt_add_arg(args, words);
+	if (options->debug)
+		failed = failed || fuse_opt_add_arg(args, "-d");
+	free(words);
+	return failed ? -ENOMEM : 0;
+}
+
+/* Root may let the kernel read further ahead, which doubles the speed of mmap. */
+static void raise_read_ahead(const char *mountpoint)
+{
+	struct stat st;
+	char path[64];
+	if (geteuid() || stat(mountpoint, &st))
+		return;
+	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb",
+		major(st.st_dev), minor(st.st_dev));
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	/* No more than a wish: the mount is as right without. */
+	(void)!write(fd, READ_AHEAD_KB, strlen(READ_AHEAD_KB));
+	close(fd);
+}
+
+static int open_session(struct daemon *daemon, struct error *err)
+{
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	bool readonly = fs_readonly(daemon->fs) != NULL;
+	struct fuse_lowlevel_ops ops = handlers_ops(readonly, daemon->options->fs.xattr);
+	int code = handlers_init(&daemon->handlers, daemon->fs, readonly);
+
+	if (!code)
+		code = add_options(daemon, &args);
+	if (code) {
+		fuse_opt_free_args(&args);
+		return error_set(err, -code, "%s", strerror(-code));
+	}
+	daemon->session = fuse_session_new(&args, &ops, sizeof(ops), &daemon->handlers);
+	fuse_opt_free_args(&args);
+	if (!daemon->session)
+		return error_set(err, EINVAL, "-o %s: libfuse does not know this option",
+			daemon->options->fuse);
+	if (fuse_session_mount(daemon->session, daemon->mountpoint))
+		return error_set(err, EIO, "%s: cannot be mounted on %s",
+			daemon->options->model, daemon->mountpoint);
+	fs_set_mountpoint(daemon->fs, daemon->mountpoint);
+	handlers_notify(&daemon->handlers, daemon->session);
+	return 0;
+}
+
+/* What the user should know at once, a line each. */
+static void say_ready(struct daemon *daemon)
+{
+	char text[MESSAGE_TEXT_MAX] = "";
+	const char *why = fs_readonly(daemon->fs);
+
+	if (why && !daemon->options->fs.readonly)
+		snprintf(text, sizeof(text), "weightfs: %s is mounted read-only: %s\n",
+			daemon->options->model, why);
+	else if (!why)
+		snprintf(text, sizeof(text),
+			"weightfs: an edit that is refused is explained by "
+			"weightfs --errors %s\n",
+			daemon->mountpoint);
+	/* Without a guardian nobody waits for it. */
+	(void)channel_send(daemon->guardian, MESSAGE_READY, 0, text);
+}
+
+static int serve(struct daemon *daemon, struct error *err)
+{
+	struct fuse_loop_config *config = fuse_loop_cfg_create();
+	if (!config || pthread_create(&daemon->control, NULL, control_run, daemon)) {
+		if (config)
+			fuse_loop_cfg_destroy(config);
+		return error_set(err, ENOMEM, "cannot start a thread");
+	}
+	fuse_loop_cfg_set_max_threads(config, WORKERS);
+	fuse_loop_cfg_set_idle_threads(config, WORKERS);
+	fuse_loop_cfg_set_clone_fd(config, 0);
+
+	sigset_t wake;
+	sigemptyset(&wake);
+	sigaddset(&wake, SIGUSR1);
+	pthread_sigmask(SIG_UNBLOCK, &wake, NULL);
+	int code = fuse_session_loop_mt(daemon->session, config);
+	pthread_sigmask(SIG_BLOCK, &wake, NULL);
+	__atomic_store_n(&daemon->over, true, __ATOMIC_RELEASE);
+	pthread_cancel(daemon->control);
+	pthread_join(daemon->control, NULL);
+	fuse_loop_cfg_destroy(config);
+	return code < 0 ? error_set(err, -code, "the kernel ended the session: %s",
+				  strerror(-code))
+			: 0;
+}
+
+static void go_to_background(const struct options *options)
+{
+	/* The guardian did the rest; only the terminal has to be let go. */
+	if (chdir("/") || options->foreground)
+		return;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int fd = 0; null >= 0 && fd < 3; fd++)
+		dup2(null, fd);
+	if (null > 2)
+		close(null);
+}
+
+static int run_session(struct daemon *daemon, struct error *err)
+{
+	int code = open_session(daemon, err);
+	if (code)
+		return code;
+	raise_read_ahead(daemon->mountpoint);
+	say_ready(daemon);
+	go_to_background(daemon->options);
+
+	struct error loop = {0};
+	int loop_code = serve(daemon, &loop);
+	handlers_notify(&daemon->handlers, NULL);
+	code = fs_finish(daemon->fs, err);
+	if (!code && loop_code) {
+		code = loop_code;
+		*err = loop;
+	}
+	return code;
+}
+
+int daemon_run(const struct options *options, const char *mountpoint, int guardian)
+{
+	struct error err = {0};
+	struct daemon daemon = {.options = options,
+		.mountpoint = mountpoint,
+		.guardian = guardian,
+		.main_thread = pthread_self()};
+
+	/* Replies of a megabyte come from the heap, not from fresh pages each. */
+	mallopt(M_MMAP_THRESHOLD, 8 << 20);
+	mallopt(M_TRIM_THRESHOLD, 64 << 20);
+	/* A core file would hold the weights. */
+	(void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+
+	int code = block_signals(&daemon);
+	if (code)
+		error_set(&err, -code, "%s", strerror(-code));
+	else
+		code = fs_open(&daemon.fs, options->model, &options->fs, &err);
+	if (!code)
+		code = run_session(&daemon, &err);
+	if (daemon.session)
+		fuse_session_destroy(daemon.session);
+	if (daemon.fs)
+		handlers_done(&daemon.handlers);
+	fs_free(&daemon.fs);
+	/* A guardian that has died cannot be told; the log has it. */
+	(void)channel_send(guardian, MESSAGE_VERDICT, -code, err.text);
+	return code ? EXIT_FAILED : EXIT_OK;
+}

@@ -1,0 +1,295 @@
+/*
+ * guardian: keeps a mount point from outliving its daemon.
+ *
+ * It has no threads, no model and no sandbox: it waits for three things and answers
+ * them. A wish to unmount (SIGTERM, the daemon's UNMOUNT, `weightfs --unmount`) is
+ * tried politely; where the mount is busy a client is told so, a signal unmounts lazily
+ * and tells the daemon to END. The daemon's VERDICT goes to all clients that wait, else
+ * to the log. When the daemon is gone, however it went, a mount that is still there is
+ * unmounted lazily and the folder that was made for it removed.
+ */
+#include "mount/guardian.h"
+#include "mount/channel.h"
+#include "mount/daemon.h"
+#include "mount/mountpoint.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#define CLIENTS_MAX 16
+
+struct guardian {
+	const struct options *options;
+	struct mountpoint mountpoint;
+	pid_t daemon;
+	int channel;  /* to the daemon */
+	int launcher; /* -1 in the foreground, and once it has its answer */
+	int signals, listener;
+	int clients[CLIENTS_MAX]; /* who wait for the verdict */
+	unsigned n_clients;
+	bool ready;
+	struct message verdict;
+};
+
+static void say(const struct guardian *guardian, const char *text)
+{
+	if (guardian->options->foreground)
+		fprintf(stderr, "%s", text);
+}
+
+/* The verdict's line, as it is printed or logged. */
+static void explain(const struct guardian *guardian, char *line, size_t size)
+{
+	snprintf(line, size, "weightfs: %s%s", guardian->verdict.text,
+		*guardian->verdict.text ? "\n" : "");
+}
+
+static void unmount_lazily(struct guardian *guardian)
+{
+	struct mounted mounted;
+	if (mountpoint_mounted(guardian->mountpoint.path, &mounted))
+		(void)mountpoint_unmount(guardian->mountpoint.path, true);
+}
+
+/* Somebody who cannot be asked back wants it to end. */
+static void insist(struct guardian *guardian)
+{
+	if (guardian->ready && mountpoint_unmount(guardian->mountpoint.path, false))
+		unmount_lazily(guardian);
+	/* A daemon that is ending by itself no longer listens. */
+	(void)channel_send(guardian->channel, MESSAGE_END, 0, NULL);
+}
+
+static void drop_client(int client, int code, const char *text)
+{
+	/* Who asked may have gone meanwhile. */
+	(void)channel_send(client, MESSAGE_VERDICT, code, text);
+	close(client);
+}
+
+static void on_client(struct guardian *guardian)
+{
+	struct message message;
+	struct mounted mounted = {0};
+	int client = accept4(guardian->listener, NULL, NULL, SOCK_CLOEXEC);
+	if (client < 0)
+		return;
+
+	struct timeval patience = {.tv_sec = 2};
+	setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	bool there = mountpoint_mounted(guardian->mountpoint.path, &mounted);
+	if (!channel_trusted(client, mounted.owner) ||
+		guardian->n_clients == CLIENTS_MAX ||
+		channel_receive(client, &message) <= 0 ||
+		message.kind != MESSAGE_UNMOUNT) {
+		drop_client(client, EPERM, "not permitted to unmount this");
+		return;
+	}
+	int code = there ? mountpoint_unmount(guardian->mountpoint.path, false) : 0;
+	if (code) {
+		drop_client(client, -code,
+			code == -EBUSY
+				? "busy: a process has a file or its working folder there"
+				: strerror(-code));
+		return;
+	}
+	guardian->clients[guardian->n_clients++] = client;
+}
+
+static void on_ready(struct guardian *guardian, const struct message *message)
+{
+	struct mounted mounted;
+	guardian->ready = true;
+	if (mountpoint_mounted(guardian->mountpoint.path, &mounted))
+		guardian->listener = channel_listen(mounted.device);
+	say(guardian, message->text);
+	if (guardian->launcher < 0)
+		return;
+	(void)channel_send(guardian->launcher, MESSAGE_READY, 0, message->text);
+	close(guardian->launcher);
+	guardian->launcher = -1;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int fd = 0; null >= 0 && fd < 3; fd++)
+		dup2(null, fd);
+	if (null > 2)
+		close(null);
+}
+
+/* False when the daemon has closed its end: it is dead or dying. */
+static bool on_daemon(struct guardian *guardian)
+{
+	struct message message;
+	if (channel_receive(guardian->channel, &message) <= 0)
+		return false;
+	if (message.kind == MESSAGE_READY)
+		on_ready(guardian, &message);
+	else if (message.kind == MESSAGE_UNMOUNT)
+		insist(guardian);
+	else if (message.kind == MESSAGE_VERDICT)
+		guardian->verdict = message;
+	return true;
+}
+
+static void watch(struct guardian *guardian)
+{
+	struct signalfd_siginfo info;
+	for (;;) {
+		struct pollfd fds[] = {{.fd = guardian->channel, .events = POLLIN},
+			{.fd = guardian->signals, .events = POLLIN},
+			{.fd = guardian->listener, .events = POLLIN}};
+		if (poll(fds, 3, -1) < 0)
+			continue;
+		if (fds[0].revents && !on_daemon(guardian))
+			return;
+		if (fds[1].revents && read(guardian->signals, &info, sizeof(info)) > 0)
+			insist(guardian);
+		if (fds[2].revents)
+			on_client(guardian);
+	}
+}
+
+/* Tells the verdict to whom it concerns: clients, the launcher, the terminal or the log.
+ */
+static void tell(struct guardian *guardian)
+{
+	const struct message *verdict = &guardian->verdict;
+	char line[MESSAGE_TEXT_MAX + 16];
+
+	explain(guardian, line, sizeof(line));
+	for (unsigned i = 0; i < guardian->n_clients; i++)
+		drop_client(guardian->clients[i], verdict->code, verdict->text);
+	if (guardian->launcher >= 0) {
+		(void)channel_send(guardian->launcher, MESSAGE_VERDICT, verdict->code,
+			verdict->text);
+	} else if (verdict->code) {
+		say(guardian, line);
+		if (!guardian->options->foreground && !guardian->n_clients)
+			syslog(LOG_ERR, "%s", line);
+	}
+}
+
+static int finish(struct guardian *guardian)
+{
+	int status = 0;
+	while (waitpid(guardian->daemon, &status, 0) < 0 && errno == EINTR)
+		;
+	if (guardian->verdict.kind != MESSAGE_VERDICT) {
+		guardian->verdict =
+			(struct message){.kind = MESSAGE_VERDICT, .code = EIO};
+		snprintf(guardian->verdict.text, sizeof(guardian->verdict.text),
+			"%s: the daemon died (%s %d); what was saved before is in the "
+			"model",
+			guardian->options->model,
+			WIFSIGNALED(status) ? "signal" : "status",
+			WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+	}
+	unmount_lazily(guardian);
+	mountpoint_remove(&guardian->mountpoint);
+	tell(guardian);
+	return guardian->verdict.code ? EXIT_FAILED : EXIT_OK;
+}
+
+/* SIGTERM, SIGINT and SIGHUP arrive through a descriptor, here and (until it
+ * decides otherwise) in the daemon. */
+static int take_signals(void)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+static int guard(struct guardian *guardian)
+{
+	int ends[2];
+	guardian->signals = take_signals();
+	if (guardian->signals < 0 || channel_pair(ends)) {
+		fprintf(stderr, "weightfs: %s\n", strerror(errno));
+		return EXIT_FAILED;
+	}
+	guardian->daemon = fork();
+	if (!guardian->daemon) {
+		close(ends[0]);
+		close(guardian->signals);
+		if (guardian->launcher >= 0)
+			close(guardian->launcher);
+		_exit(daemon_run(guardian->options, guardian->mountpoint.path, ends[1]));
+	}
+	close(ends[1]);
+	guardian->channel = ends[0];
+	if (guardian->daemon < 0)
+		snprintf(guardian->verdict.text, sizeof(guardian->verdict.text), "%s",
+			strerror(errno));
+	else
+		watch(guardian);
+	return finish(guardian);
+}
+
+/* The launcher's part: waits for what the guardian says. */
+static int await(int channel)
+{
+	struct message message;
+	if (channel_receive(channel, &message) <= 0) {
+		fprintf(stderr, "weightfs: the daemon did not start\n");
+		return EXIT_FAILED;
+	}
+	if (message.kind == MESSAGE_READY) {
+		fprintf(stderr, "%s", message.text);
+		return EXIT_OK;
+	}
+	fprintf(stderr, "weightfs: %s\n", message.text);
+	return EXIT_FAILED;
+}
+
+static int start_in_background(struct guardian *guardian)
+{
+	int ends[2];
+	if (channel_pair(ends)) {
+		fprintf(stderr, "weightfs: %s\n", strerror(errno));
+		return EXIT_FAILED;
+	}
+	pid_t pid = fork();
+	if (pid < 0) {
+		fprintf(stderr, "weightfs: %s\n", strerror(errno));
+		return EXIT_FAILED;
+	}
+	if (!pid) {
+		close(ends[0]);
+		setsid();
+		guardian->launcher = ends[1];
+		_exit(guard(guardian));
+	}
+	close(ends[1]);
+	return await(ends[0]);
+}
+
+int guardian_start(const struct options *options)
+{
+	struct error err = {0};
+	struct guardian guardian = {.options = options, .launcher = -1, .listener = -1};
+	int code = mountpoint_take(&guardian.mountpoint, options->operand, options->model,
+		options->fs.readonly, &err);
+	if (code) {
+		fprintf(stderr, "weightfs: %s\n", err.text);
+		return EXIT_FAILED;
+	}
+	if (options->foreground)
+		code = guard(&guardian);
+	else
+		code = start_in_background(&guardian);
+	if (code == EXIT_OK && !options->operand && !options->foreground)
+		printf("%s\n", guardian.mountpoint.path);
+	mountpoint_done(&guardian.mountpoint);
+	return code;
+}

@@ -1,0 +1,170 @@
+/*
+ * list: the tree of a model on standard output.
+ *
+ * Piped, a line is PATH, DTYPE, SHAPE, BYTES and, where something is wrong, ERROR,
+ * separated by tabs: a tensor by its path without suffix; a document with dtype "json"; a
+ * link with dtype "link" and its target for a shape. On a terminal the same stands in
+ * columns.
+ */
+#include "decoders/grammar/document.h"
+#include "mount/commands.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct row {
+	struct text path, shape;
+	const char *dtype;
+	uint64_t bytes;
+	const char *error;
+};
+
+static void row_done(struct row *row)
+{
+	text_done(&row->path);
+	text_done(&row->shape);
+}
+#define AUTO_ROW __attribute__((cleanup(row_done))) struct row
+
+static void put_shape(const struct tensor *tensor, struct text *out)
+{
+	if (tensor->flags & TENSOR_NULL) {
+		text_puts(out, "null");
+		return;
+	}
+	text_putc(out, '[');
+	for (unsigned i = 0; i < tensor->rank; i++)
+		text_printf(out, "%s%" PRIu64, i ? ", " : "", tensor->shape[i]);
+	text_putc(out, ']');
+}
+
+static int fill_tensor(
+	struct model *model, struct node *node, struct row *row, struct error *err)
+{
+	const struct tensor *tensor;
+	int code = model_tensor(model, node, &tensor, err);
+	if (code)
+		return code;
+	put_shape(tensor, &row->shape);
+	row->dtype = tensor->dtype->name;
+	row->bytes = tensor->flags & TENSOR_NO_BIN ? 0 : tensor->bytes;
+	row->error = tensor->error;
+	return 0;
+}
+
+static int fill_document(
+	struct model *model, struct node *node, struct row *row, struct error *err)
+{
+	AUTO_TEXT text = {0};
+	int code = document_render(model, node, &text, err);
+	row->dtype = "json";
+	row->bytes = text.len;
+	text_putc(&row->shape, '-');
+	return code;
+}
+
+/* Fills a row; a folder has none: 1. */
+static int fill(
+	struct model *model, struct node *node, struct row *row, struct error *err)
+{
+	tree_path(node, &row->path);
+	switch (node->kind) {
+	case NODE_TENSOR: return fill_tensor(model, node, row, err);
+	case NODE_DOCUMENT: return fill_document(model, node, row, err);
+	case NODE_LINK:
+		row->dtype = "link";
+		text_puts(&row->shape, node->target);
+		return 0;
+	default: return 1;
+	}
+}
+
+/* What a model file says never reaches a terminal as it is. */
+static void print_field(const char *s, int width)
+{
+	char safe[4096];
+	error_escape(safe, sizeof(safe), s, strlen(s));
+	printf("%-*s", width, safe);
+}
+
+static void print_row(const struct row *row, bool columns)
+{
+	print_field(row->path.bytes, columns ? 48 : 0);
+	fputs(columns ? " " : "\t", stdout);
+	print_field(row->dtype, columns ? 14 : 0);
+	fputs(columns ? " " : "\t", stdout);
+	print_field(row->shape.bytes ? row->shape.bytes : "", columns ? 20 : 0);
+	printf(columns ? " %12" PRIu64 : "\t%" PRIu64, row->bytes);
+	if (row->error) {
+		fputs(columns ? "  " : "\t", stdout);
+		print_field(row->error, 0);
+	}
+	putchar('\n');
+}
+
+/* 1 where a part is damaged, else 0 or a negative errno. */
+static int list(struct model *model, struct error *err)
+{
+	bool columns = isatty(STDOUT_FILENO);
+	struct node *root = model->tree->root;
+
+	for (struct node *node = root; node; node = tree_walk(root, node)) {
+		AUTO_ROW row = {0};
+		int code = 0;
+		if (node->kind == NODE_FOLDER)
+			code = model_expand(model, node, err);
+		if (code)
+			return code;
+		if (node->flags & NODE_HIDDEN)
+			continue;
+		code = fill(model, node, &row, err);
+		if (code < 0)
+			return code;
+		if (!code)
+			print_row(&row, columns);
+	}
+	return model->damaged ? 1 : 0;
+}
+
+static int open_model(const struct options *options, struct container **container,
+	struct model **model, struct error *err)
+{
+	struct container_options how = {
+		.readonly = true, .journal_dir = options->fs.journal_dir};
+	int code = container_open(container, options->model, &how, err);
+	if (!code)
+		code = model_open(
+			model, container_source(*container), options->fs.format, err);
+	return code;
+}
+
+int command_list(const struct options *options)
+{
+	struct error err = {0};
+	struct container *container = NULL;
+	struct model *model = NULL;
+
+	int code = open_model(options, &container, &model, &err);
+	if (!code)
+		code = list(model, &err);
+	if (code < 0)
+		fprintf(stderr, "weightfs: %s\n", err.text);
+	else if (code)
+		fprintf(stderr, "weightfs: %s: %u damaged part%s\n", options->model,
+			model->damaged, model->damaged == 1 ? "" : "s");
+	model_free(&model);
+	container_close(&container);
+	return code ? EXIT_FAILED : EXIT_OK;
+}
+
+int command_formats(void)
+{
+	for (size_t i = 0; decoder_list[i]; i++) {
+		const struct decoder *decoder = decoder_list[i];
+		printf("%-12s %s\n%-12s reading: all; editing: %s\n", decoder->name,
+			decoder->title, "", decoder->encode ? decoder->edits : "none");
+	}
+	return EXIT_OK;
+}

@@ -1,0 +1,43 @@
+/*
+ * mountpoint: the folder on which a model is shown, and what the kernel says of it.
+ */
+#ifndef WEIGHTFS_MOUNT_MOUNTPOINT_H
+#define WEIGHTFS_MOUNT_MOUNTPOINT_H
+
+#include "decoders/base/error.h"
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct mountpoint {
+	char *path; /* absolute, without symbolic links; owned */
+	bool made;  /* by us: it is removed at the end */
+};
+
+/*
+ * The folder that was given, which must exist; or, with `path` NULL, one named after the
+ * model without its suffix (".mnt" behind it where that is the model itself, ".2",
+ * ".3" ... where the name is taken by something that is not an empty folder of ours to
+ * use), beside the model where that may be written and `readonly` is not asked for, else
+ * in the working directory. A stale mount ("Transport endpoint is not connected") is
+ * explained.
+ */
+int mountpoint_take(struct mountpoint *out, const char *path, const char *model,
+	bool readonly, struct error *err);
+/* Removes the folder if it was made by us. */
+void mountpoint_remove(const struct mountpoint *mountpoint);
+void mountpoint_done(struct mountpoint *mountpoint);
+
+/* What the kernel's table of mounts says of a weightfs mount. */
+struct mounted {
+	dev_t device;
+	uid_t owner; /* who mounted it */
+};
+
+/* Whether a weightfs mount (the topmost one there) is at exactly that absolute path. Asks
+ * only the kernel's table, never the file system itself. */
+bool mountpoint_mounted(const char *path, struct mounted *out);
+/* Unmounts, lazily if asked. 0, -EBUSY while somebody uses it, another negative errno. By
+ * the system call for root, else by fusermount3. */
+int mountpoint_unmount(const char *path, bool lazy);
+
+#endif

@@ -1,0 +1,49 @@
+/*
+ * options: the command line, read once.
+ */
+#ifndef WEIGHTFS_MOUNT_OPTIONS_H
+#define WEIGHTFS_MOUNT_OPTIONS_H
+
+#include "fs/fs.h"
+
+/* Exit codes (weightfs(1)). */
+enum exit_code {
+	EXIT_OK = 0,
+	EXIT_FAILED = 1, /* explained on standard error */
+	EXIT_USAGE = 2,
+};
+
+enum command {
+	COMMAND_MOUNT,
+	COMMAND_LIST,
+	COMMAND_GET,
+	COMMAND_PUT,
+	COMMAND_UNMOUNT,
+	COMMAND_ERRORS,
+	COMMAND_RECOVER,
+	COMMAND_FORMATS,
+	COMMAND_HELP,
+	COMMAND_VERSION,
+};
+
+/* Strings are borrowed from argv or owned by `fuse`. */
+struct options {
+	enum command command;
+	const char *model;   /* MODEL, or MNT for --unmount and --errors */
+	const char *operand; /* MOUNTPOINT or PATH; NULL: none was given */
+	bool foreground, debug, allow_other;
+	struct fs_options fs;
+	char *fuse; /* what is libfuse's own, comma-separated; owned, "" for none */
+};
+
+/* 0, or -EINVAL with a text that says what is wrong with the command line. */
+int options_parse(struct options *options, int argc, char **argv, struct error *err);
+void options_done(struct options *options);
+
+/* Cuts one leading word off a comma-separated list; "\," and "\\" stand for themselves.
+ * NULL at the end. The word is unescaped in place. */
+char *options_word(char **list);
+
+extern const char options_usage[];
+
+#endif

@@ -1,0 +1,148 @@
+/*
+ * unmount: what is said to a mount from outside: --unmount, --errors; and
+ * --recover, which needs none.
+ */
+#include "mount/channel.h"
+#include "mount/commands.h"
+#include "mount/mountpoint.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The absolute path of a mount point, without asking the file system that is mounted
+ * there, which may be dead: only its folder is resolved. NULL with errno. */
+static char *resolve(const char *path)
+{
+	char *copy = strdup(path);
+	size_t len = copy ? strlen(copy) : 0;
+	while (len > 1 && copy[len - 1] == '/')
+		copy[--len] = '\0';
+
+	char *slash = copy ? strrchr(copy, '/') : NULL;
+	const char *last = slash ? slash + 1 : copy;
+	if (!copy || !*last || !strcmp(last, ".") || !strcmp(last, "..")) {
+		free(copy);
+		return realpath(path, NULL);
+	}
+	if (slash)
+		*slash = '\0';
+	char *folder = realpath(!slash ? "." : *copy ? copy : "/", NULL);
+	char *out = NULL;
+	if (folder &&
+		asprintf(&out, "%s/%s", strcmp(folder, "/") ? folder : "", last) < 0)
+		out = NULL;
+	free(folder);
+	free(copy);
+	return out;
+}
+
+/* Follows a symbolic link to the mount point, if it is one. */
+static char *find_mount(const char *path, struct mounted *mounted)
+{
+	char *at = resolve(path);
+	if (at && mountpoint_mounted(at, mounted))
+		return at;
+	free(at);
+	at = realpath(path, NULL);
+	if (at && mountpoint_mounted(at, mounted))
+		return at;
+	free(at);
+	return NULL;
+}
+
+/* Without a guardian to ask: commits through the mount, then unmounts. */
+static int unmount_alone(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int code = 0;
+	if (fd >= 0) {
+		code = fsync(fd) ? -errno : 0;
+		close(fd);
+	}
+	if (code) {
+		fprintf(stderr, "weightfs: %s: %s; weightfs --errors %s says more\n",
+			path, strerror(-code), path);
+		return EXIT_FAILED;
+	}
+	code = mountpoint_unmount(path, fd < 0);
+	if (code)
+		fprintf(stderr, "weightfs: %s: %s\n", path, strerror(-code));
+	return code ? EXIT_FAILED : EXIT_OK;
+}
+
+static int ask_guardian(int guardian, const char *path)
+{
+	struct message message;
+	int code = channel_send(guardian, MESSAGE_UNMOUNT, 0, NULL);
+	if (!code && channel_receive(guardian, &message) <= 0)
+		code = -EPIPE;
+	if (code) {
+		fprintf(stderr, "weightfs: %s: the mount's guardian does not answer\n",
+			path);
+		return EXIT_FAILED;
+	}
+	if (!message.code)
+		return EXIT_OK;
+	fprintf(stderr, "weightfs: %s: %s\n", path, message.text);
+	return EXIT_FAILED;
+}
+
+int command_unmount(const struct options *options)
+{
+	struct mounted mounted;
+	char *path = find_mount(options->model, &mounted);
+	if (!path) {
+		fprintf(stderr, "weightfs: %s: no model is mounted there\n",
+			options->model);
+		return EXIT_FAILED;
+	}
+	int guardian = channel_connect(mounted.device);
+	int code;
+	if (guardian >= 0 && channel_trusted(guardian, mounted.owner))
+		code = ask_guardian(guardian, path);
+	else
+		code = unmount_alone(path);
+	if (guardian >= 0)
+		close(guardian);
+	free(path);
+	return code;
+}
+
+int command_errors(const struct options *options)
+{
+	char buf[4096], *path = NULL;
+	size_t n;
+
+	if (asprintf(&path, "%s/.weightfs/errors.log", options->model) < 0)
+		return EXIT_FAILED;
+	FILE *log = fopen(path, "re");
+	free(path);
+	if (!log) {
+		fprintf(stderr, "weightfs: %s: no model is mounted there\n",
+			options->model);
+		return EXIT_FAILED;
+	}
+	while ((n = fread(buf, 1, sizeof(buf), log)))
+		fwrite(buf, 1, n, stdout);
+	int code = ferror(log) ? EXIT_FAILED : EXIT_OK;
+	fclose(log);
+	return code;
+}
+
+int command_recover(const struct options *options)
+{
+	char text[ERROR_TEXT_MAX];
+	struct error err = {0};
+	int code = container_recover(
+		options->model, options->fs.journal_dir, text, sizeof(text), &err);
+	if (code) {
+		fprintf(stderr, "weightfs: %s\n", err.text);
+		return EXIT_FAILED;
+	}
+	printf("%s: %s\n", options->model, text);
+	return EXIT_OK;
+}
