@@ -1,0 +1,33 @@
+/*
+ * file: system calls on files that finish what they begin: interrupted ones are called
+ * again, short counts go on. `name` is the file's, for messages.
+ */
+#ifndef WEIGHTFS_FS_FILE_H
+#define WEIGHTFS_FS_FILE_H
+
+#include "decoders/base/error.h"
+#include <stdint.h>
+
+/* Bytes that are moved through memory at a time. */
+#define FILE_PIECE (1 << 20)
+
+void file_close(int *fd);
+#define AUTO_FD __attribute__((cleanup(file_close))) int
+
+/* Exactly `len` bytes; -EIO where the file ends before. */
+int file_read(
+	int fd, const char *name, void *buf, size_t len, uint64_t off, struct error *err);
+/* The same, but what lies beyond the end reads as zeros. */
+int file_read_padded(
+	int fd, const char *name, void *buf, size_t len, uint64_t off, struct error *err);
+/* All of it, or the errno (-ENOSPC, -EDQUOT, -EIO ...). */
+int file_write(int fd, const char *name, const void *buf, size_t len, uint64_t off,
+	struct error *err);
+int file_resize(int fd, const char *name, uint64_t size, struct error *err);
+/* After a failure nothing is known about what is on the disk, and asking again would
+ * give an answer that means nothing. */
+int file_sync(int fd, const char *name, struct error *err);
+/* fsync of a folder. File systems that cannot do that (EINVAL) are taken to need none. */
+int file_sync_folder(int fd, const char *name, struct error *err);
+
+#endif

@@ -1,0 +1,489 @@
+/*
+ * journal: reading back, replaying, laying over. See journal_format.h for the bytes.
+ *
+ * A journal that was found is a stranger's file until its last checksum has been seen:
+ * nothing is believed, and nothing written, before that.
+ */
+#include "fs/file.h"
+#include "fs/journal_format.h"
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <libdeflate.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A record as it is read back: checksums, then the new bytes. */
+struct content {
+	uint32_t sums[JOURNAL_UNITS_MAX];
+	unsigned char new[JOURNAL_PIECE];
+};
+
+struct reader {
+	struct journal *journal;
+	uint64_t at, size;
+	uint32_t crc;
+	unsigned char *buffer; /* sizeof(struct content) */
+};
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint32_t get32(const unsigned char *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, sizeof v);
+	return le32toh(v);
+}
+
+static uint64_t get64(const unsigned char *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof v);
+	return le64toh(v);
+}
+
+size_t journal_units(size_t len)
+{
+	return (len + JOURNAL_UNIT - 1) / JOURNAL_UNIT;
+}
+
+size_t journal_unit_len(size_t len, size_t i)
+{
+	return (size_t)least(JOURNAL_UNIT, len - i * JOURNAL_UNIT);
+}
+
+static int no_memory(struct error *err)
+{
+	return error_set(err, ENOMEM, "not enough memory for a journal");
+}
+
+int journal_new(struct journal **out, int fd, struct error *err)
+{
+	struct journal *journal = calloc(1, sizeof *journal);
+
+	if (journal == NULL) {
+		file_close(&fd);
+		return no_memory(err);
+	}
+	journal->fd = fd;
+	*out = journal;
+	return 0;
+}
+
+void journal_close(struct journal **journal)
+{
+	if (*journal == NULL)
+		return;
+	file_close(&(*journal)->fd);
+	free((*journal)->records);
+	free(*journal);
+	*journal = NULL;
+}
+
+int journal_add(struct journal *journal, struct record record, struct error *err)
+{
+	size_t cap = journal->cap > 0 ? 2 * journal->cap : 64;
+	struct record *records;
+
+	if (journal->n == journal->cap) {
+		records = reallocarray(journal->records, cap, sizeof *records);
+		if (records == NULL)
+			return no_memory(err);
+		journal->records = records;
+		journal->cap = cap;
+	}
+	journal->records[journal->n++] = record;
+	return 0;
+}
+
+bool journal_is_empty(const struct journal *journal)
+{
+	return journal->n == 0 && journal->old_size == journal->new_size;
+}
+
+uint64_t journal_old_size(const struct journal *journal)
+{
+	return journal->old_size;
+}
+
+uint64_t journal_new_size(const struct journal *journal)
+{
+	return journal->new_size;
+}
+
+int journal_fd(const struct journal *journal)
+{
+	return journal->fd;
+}
+
+/* Reading back. */
+
+static int not_whole(struct reader *r, struct error *err, const char *what)
+{
+	return error_set(err, EINVAL,
+		"%s is not whole: %s at offset %" PRIu64 " of %" PRIu64, JOURNAL_NAME,
+		what, r->at, r->size);
+}
+
+/* The next `len` bytes, which must be there, counted into the checksum. */
+static int get(struct reader *r, void *buf, size_t len, struct error *err)
+{
+	int code;
+
+	if (len > r->size - r->at)
+		return not_whole(r, err, "a part is missing");
+	code = file_read(r->journal->fd, JOURNAL_NAME, buf, len, r->at, err);
+	r->crc = libdeflate_crc32(r->crc, buf, len);
+	r->at += len;
+	return code;
+}
+
+static int get_header(struct reader *r, struct error *err)
+{
+	unsigned char header[JOURNAL_HEADER];
+	int code = get(r, header, sizeof header, err);
+
+	if (code < 0)
+		return code;
+	r->journal->old_size = get64(header + 16);
+	r->journal->new_size = get64(header + 24);
+	if (memcmp(header, JOURNAL_MAGIC, 8) != 0 ||
+		get32(header + 36) != libdeflate_crc32(0, header, 36))
+		return not_whole(r, err, "no header ends");
+	if (get32(header + 8) != JOURNAL_VERSION || get32(header + 12) != JOURNAL_UNIT ||
+		get32(header + 32) != 0)
+		return error_set(err, EINVAL, "%s is of version %" PRIu32 ", expected %d",
+			JOURNAL_NAME, get32(header + 8), JOURNAL_VERSION);
+	if (r->journal->old_size > INT64_MAX || r->journal->new_size > INT64_MAX)
+		return not_whole(r, err, "an impossible size stands");
+	return 0;
+}
+
+/* Whether a record may stand after those before it. */
+static bool is_sound(const struct journal *journal, const struct record *record)
+{
+	const struct record *last =
+		journal->n > 0 ? &journal->records[journal->n - 1] : NULL;
+	uint64_t size = journal->new_size;
+
+	return record->off % JOURNAL_UNIT == 0 && record->len > 0 &&
+	       record->len <= JOURNAL_PIECE && record->off < size &&
+	       record->len <= size - record->off &&
+	       (record->len % JOURNAL_UNIT == 0 || record->off + record->len == size) &&
+	       (last == NULL || record->off >= last->off + last->len);
+}
+
+static int get_record(struct reader *r, const unsigned char *head, struct error *err)
+{
+	struct record record = {.off = get64(head), .at = r->at, .len = get32(head + 8)};
+	int code;
+
+	if (!is_sound(r->journal, &record) || get32(head + 12) != 0)
+		return not_whole(r, err, "an impossible record ends");
+	code = get(r, r->buffer,
+		journal_units(record.len) * sizeof(uint32_t) + record.len, err);
+	return code < 0 ? code : journal_add(r->journal, record, err);
+}
+
+/* `head` has the first half of the trailer and is counted already. */
+static int get_trailer(struct reader *r, const unsigned char *head, struct error *err)
+{
+	unsigned char rest[JOURNAL_TRAILER - JOURNAL_RECORD];
+	uint32_t crc;
+	int code = get(r, rest, 12, err);
+
+	crc = r->crc;
+	if (code == 0)
+		code = get(r, rest + 12, 4, err);
+	if (code < 0)
+		return code;
+	if (get32(rest + 12) != crc)
+		return not_whole(r, err, "a wrong checksum ends");
+	if (get64(head + 8) != r->journal->n || get64(rest) != r->size ||
+		r->at != r->size || get32(rest + 8) != 0)
+		return not_whole(r, err, "a wrong trailer ends");
+	return 0;
+}
+
+static int get_all(struct reader *r, struct error *err)
+{
+	unsigned char head[JOURNAL_RECORD];
+	int code = get_header(r, err);
+
+	while (code == 0) {
+		code = get(r, head, sizeof head, err);
+		if (code == 0 && get64(head) == JOURNAL_END)
+			return get_trailer(r, head, err);
+		if (code == 0)
+			code = get_record(r, head, err);
+	}
+	return code;
+}
+
+int journal_open(struct journal **out, int fd, struct error *err)
+{
+	AUTO_JOURNAL *journal = NULL;
+	struct reader r = {0};
+	struct stat st;
+	int code = journal_new(&journal, fd, err);
+
+	if (code < 0)
+		return code;
+	if (fstat(fd, &st) < 0)
+		return error_set(err, errno, "%s: %s", JOURNAL_NAME, strerror(errno));
+	r.journal = journal;
+	r.size = (uint64_t)st.st_size;
+	r.buffer = malloc(sizeof(struct content));
+	if (r.buffer == NULL)
+		return no_memory(err);
+	code = get_all(&r, err);
+	free(r.buffer);
+	if (code < 0)
+		return code;
+	*out = journal;
+	journal = NULL;
+	return 0;
+}
+
+/* Replaying. */
+
+static int read_content(const struct journal *journal, const struct record *record,
+	struct content *content, struct error *err)
+{
+	size_t sums = journal_units(record->len) * sizeof content->sums[0];
+	int code = file_read(
+		journal->fd, JOURNAL_NAME, content->sums, sums, record->at, err);
+
+	if (code < 0)
+		return code;
+	return file_read(journal->fd, JOURNAL_NAME, content->new, record->len,
+		record->at + sums, err);
+}
+
+static int check_record(const struct record *record, const struct content *content,
+	const unsigned char *now, struct error *err)
+{
+	for (size_t i = 0; i < journal_units(record->len); i++) {
+		size_t at = i * JOURNAL_UNIT, len = journal_unit_len(record->len, i);
+
+		if (memcmp(now + at, content->new + at, len) == 0 ||
+			libdeflate_crc32(0, now + at, len) == le32toh(content->sums[i]))
+			continue;
+		return error_set(err, EINVAL,
+			"the bytes at offset %" PRIu64
+			" are neither those before the edit nor those after",
+			record->off + at);
+	}
+	return 0;
+}
+
+static int check_size(const struct journal *journal, int container, struct error *err)
+{
+	struct stat st;
+
+	if (fstat(container, &st) < 0)
+		return error_set(err, errno, "the container: %s", strerror(errno));
+	if ((uint64_t)st.st_size != journal->old_size &&
+		(uint64_t)st.st_size != journal->new_size)
+		return error_set(err, EINVAL,
+			"expected %" PRIu64 " bytes before the edit or %" PRIu64
+			" after, found %jd",
+			journal->old_size, journal->new_size, (intmax_t)st.st_size);
+	return 0;
+}
+
+int journal_fits(const struct journal *journal, int container, struct error *err)
+{
+	struct content *content = malloc(sizeof *content);
+	unsigned char *now = malloc(JOURNAL_PIECE);
+	int code = content == NULL || now == NULL ? no_memory(err)
+						  : check_size(journal, container, err);
+
+	for (size_t i = 0; code == 0 && i < journal->n; i++) {
+		const struct record *record = &journal->records[i];
+
+		code = read_content(journal, record, content, err);
+		if (code == 0)
+			code = file_read_padded(container, "the container", now,
+				record->len, record->off, err);
+		if (code == 0)
+			code = check_record(record, content, now, err);
+	}
+	free(content);
+	free(now);
+	return code;
+}
+
+static int apply_records(const struct journal *journal, int container,
+	struct content *content, struct error *err)
+{
+	int code = 0;
+
+	for (size_t i = 0; code == 0 && i < journal->n; i++) {
+		const struct record *record = &journal->records[i];
+
+		code = read_content(journal, record, content, err);
+		if (code == 0)
+			code = file_write(container, "the container", content->new,
+				record->len, record->off, err);
+	}
+	return code;
+}
+
+int journal_apply(const struct journal *journal, int container, struct error *err)
+{
+	struct content *content = malloc(sizeof *content);
+	int code = 0;
+
+	if (content == NULL)
+		return no_memory(err);
+	if (journal->new_size > journal->old_size)
+		code = file_resize(container, "the container", journal->new_size, err);
+	if (code == 0)
+		code = apply_records(journal, container, content, err);
+	if (code == 0 && journal->new_size < journal->old_size)
+		code = file_resize(container, "the container", journal->new_size, err);
+	free(content);
+	return code;
+}
+
+/* Nothing changes but what is allocated. File systems that cannot promise space are
+ * taken at their word. */
+static int reserve(int container, uint64_t off, uint64_t len, struct error *err)
+{
+	if (TEMP_FAILURE_RETRY(fallocate(
+		    container, FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len)) == 0 ||
+		(errno != ENOSPC && errno != EDQUOT && errno != EIO))
+		return 0;
+	return error_set(err, errno, "allocating %" PRIu64 " bytes for the edit: %s", len,
+		strerror(errno));
+}
+
+int journal_reserve(const struct journal *journal, int container, struct error *err)
+{
+	struct stat st;
+	bool sparse;
+	int code = 0;
+
+	if (fstat(container, &st) < 0)
+		return error_set(err, errno, "the container: %s", strerror(errno));
+	sparse = st.st_blocks * 512 < st.st_size;
+	for (size_t i = 0; code == 0 && i < journal->n; i++) {
+		const struct record *record = &journal->records[i];
+
+		if (sparse || record->off + record->len > journal->old_size)
+			code = reserve(container, record->off, record->len, err);
+	}
+	return code;
+}
+
+/* Laying over. */
+
+struct overlay {
+	struct source source;
+	struct journal *journal;
+	struct source *base;
+};
+
+/* The first record that ends after `off`; n if there is none. */
+static size_t record_after(const struct journal *journal, uint64_t off)
+{
+	size_t low = 0, high = journal->n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		const struct record *record = &journal->records[mid];
+
+		if (record->off + record->len > off)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return low;
+}
+
+static int read_under(
+	struct overlay *overlay, uint64_t off, void *buf, size_t len, struct error *err)
+{
+	uint64_t size = source_size(overlay->base);
+	size_t there = off < size ? (size_t)least(len, size - off) : 0;
+
+	memset((char *)buf + there, 0, len - there);
+	return there > 0 ? source_read(overlay->base, off, buf, there, err) : 0;
+}
+
+static int overlay_read(
+	struct source *source, uint64_t off, void *buf, size_t len, struct error *err)
+{
+	struct overlay *overlay = (struct overlay *)source;
+	const struct journal *journal = overlay->journal;
+	size_t i = record_after(journal, off), n;
+	int code = 0;
+
+	for (; code == 0 && len > 0; off += n, buf = (char *)buf + n, len -= n) {
+		const struct record *record = &journal->records[i];
+
+		if (i == journal->n || off < record->off) {
+			n = i == journal->n ? len : (size_t)least(len, record->off - off);
+			code = read_under(overlay, off, buf, n, err);
+			continue;
+		}
+		n = (size_t)least(len, record->off + record->len - off);
+		code = file_read(journal->fd, JOURNAL_NAME, buf, n,
+			record->at + journal_units(record->len) * sizeof(uint32_t) +
+				(off - record->off),
+			err);
+		i += off + n == record->off + record->len;
+	}
+	return code;
+}
+
+static bool overlay_locate(
+	struct source *source, uint64_t off, uint64_t len, int *fd, uint64_t *fd_off)
+{
+	struct overlay *overlay = (struct overlay *)source;
+	size_t i = record_after(overlay->journal, off);
+
+	if (i < overlay->journal->n && overlay->journal->records[i].off < off + len)
+		return false;
+	return source_locate(overlay->base, off, len, fd, fd_off);
+}
+
+static void overlay_free(struct source *source)
+{
+	struct overlay *overlay = (struct overlay *)source;
+
+	journal_close(&overlay->journal);
+	source_unref(&overlay->base);
+	free(overlay);
+}
+
+static const struct source_ops overlay_ops = {
+	.read = overlay_read, .locate = overlay_locate, .free = overlay_free};
+
+int journal_overlay(struct source **out, struct journal *journal, struct source *base,
+	struct error *err)
+{
+	struct overlay *overlay = calloc(1, sizeof *overlay);
+	int code = overlay == NULL ? no_memory(err)
+				   : source_init(&overlay->source, &overlay_ops,
+					     source_name(base), journal->new_size, err);
+
+	if (code < 0) {
+		free(overlay);
+		journal_close(&journal);
+		return code;
+	}
+	overlay->journal = journal;
+	overlay->base = source_ref(base);
+	*out = &overlay->source;
+	return 0;
+}
