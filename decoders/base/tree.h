@@ -81,17 +81,21 @@ struct edit {
 	struct text sidecar;   /* SIDECAR: the whole edited NAME.json */
 	struct node *old_parent; /* MOVED, REMOVED: where it was in the container */
 	const char *old_name;
+	struct node *old_prev; /* and after which sibling; NULL: it was the first */
 };
+
+/* Components that one name may ask for; no path that a program can pass has more. */
+#define TREE_DEPTH_MAX 2048
 
 struct children; /* list and index of a folder's children */
 
 struct node {
-	struct node *parent; /* NULL: the root, or removed */
-	struct node *next;   /* in the parent's order */
-	const char *name;    /* one path component (names.h) */
-	uint64_t origin;     /* which object of the container: the decoder's own number; 0
-				where it has none */
-	uint32_t id; /* unique in the mount; carried over to the next tree by path */
+	struct node *parent;	  /* NULL: the root, or removed */
+	struct node *next, *prev; /* in the parent's order */
+	const char *name;	  /* one path component (names.h) */
+	uint64_t origin; /* which object of the container: the decoder's own number; 0
+			    where it has none */
+	uint32_t id;	 /* unique in the mount; carried over to the next tree by path */
 	uint8_t kind, flags;
 	struct edit *edit; /* NULL while clean */
 	union {
@@ -108,8 +112,8 @@ struct node {
 struct value {
 	struct value *next; /* tree->values */
 	uint64_t origin;    /* the decoder's own number */
-	char *text; /* the container's JSON text (or its rendering); NULL until loaded
-		       (model_load) */
+	char *text; /* the container's JSON text (or its rendering), malloc'ed; NULL
+		       until loaded (model_load) */
 	size_t len;
 	char *edited; /* what it shall become; NULL while clean; owned */
 	size_t edited_len;
@@ -165,7 +169,8 @@ int tree_document(struct tree *tree, struct node *parent, const char *name,
 	struct value *value, const char *pointer, const char *stand, struct node **out,
 	struct error *err);
 int tree_value(struct tree *tree, uint64_t origin, struct value **out, struct error *err);
-/* The folder at a path below `parent`, made where it is missing. */
+/* The folder at a path below `parent`, made where it is missing. Paths of more than
+ * TREE_DEPTH_MAX components, here and below: -ENAMETOOLONG. */
 int tree_folders(struct tree *tree, struct node *parent, const char *path, size_t len,
 	struct node **out, struct error *err);
 /*
