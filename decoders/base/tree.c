@@ -159,6 +159,8 @@ void tree_free(struct tree **tree)
 	for (struct value *value = t->values; value != NULL; value = value->next) {
 		free(value->text);
 		free(value->edited);
+		if (value->index != NULL)
+			value->index_free(value->index);
 	}
 	free_arena(t->arena);
 	free(t);
