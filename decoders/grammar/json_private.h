@@ -77,4 +77,56 @@ json_value members_take(struct members *members, const char *key);
 /* Whether two values are equal with their keys in the same order. */
 bool json_same(const struct json *a, json_value va, const struct json *b, json_value vb);
 
+/* A text that takes part in a merge. Equal values have equal digests; where
+ * digests are equal, the values still have to be compared. */
+struct side {
+	const struct json *json;
+	struct digest {
+		uint64_t loose;	  /* for json_equal */
+		uint64_t ordered; /* for json_same */
+	} * digests;		  /* of each value */
+};
+/* -ENOMEM, without a text, or 0. */
+int side_init(struct side *side, const struct json *json);
+void side_done(struct side *side);
+bool side_equal(const struct side *a, json_value va, const struct side *b, json_value vb);
+bool side_same(const struct side *a, json_value va, const struct side *b, json_value vb);
+
+/* The children of a container as a list. */
+struct children {
+	const struct side *side;
+	json_value *values;
+	uint32_t n;
+};
+/* -ENOMEM, without a text, or 0. */
+int children_init(struct children *children, const struct side *side, json_value v);
+void children_done(struct children *children);
+/* Finds the partner of each of `now` among `base`: match[i] is its place there, or
+ * JSON_NONE; places rise. `steps` is how many comparisons may be made to find the
+ * best partners, and goes down; at 0 place decides. -ENOMEM, without a text, or 0. */
+int children_align(const struct children *base, const struct children *now, size_t *steps,
+	json_value *match);
+
+/* How a text is laid out, as far as it shows. Spans point into the text. */
+struct style {
+	struct span {
+		const char *bytes;
+		size_t len;
+	} comma, colon;		     /* on one line, with the white space around */
+	struct span newline, indent; /* of one level */
+	bool ascii;		     /* nothing but ASCII: other characters are escaped */
+	bool lines;		     /* containers have a line for each child */
+	bool inline_numbers;	     /* but arrays of numbers have not */
+};
+struct style style_of(const struct json *json);
+/* Whether a value of any text would have a line for each child in this style. */
+bool style_breaks(const struct style *style, const struct json *json, json_value v);
+void style_put_span(struct span span, struct text *out);
+void style_put_line(const struct style *style, unsigned depth, struct text *out);
+/* A string, quote to quote, as it stands at `s`, in this style. */
+void style_put_string(const struct style *style, const char *s, struct text *out);
+/* A value of any text in this style, `depth` containers deep. */
+void style_put_value(const struct style *style, const struct json *json, json_value v,
+	unsigned depth, struct text *out);
+
 #endif
