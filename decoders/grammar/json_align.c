@@ -99,7 +99,7 @@ bool side_same(const struct side *a, json_value va, const struct side *b, json_v
 	       json_same(a->json, va, b->json, vb);
 }
 
-int children_init(struct children *children, const struct side *side, json_value v)
+int json_children_init(struct children *children, const struct side *side, json_value v)
 {
 	size_t n = json_count(side->json, v);
 	json_value *next;
@@ -113,7 +113,7 @@ int children_init(struct children *children, const struct side *side, json_value
 	return 0;
 }
 
-void children_done(struct children *children)
+void json_children_done(struct children *children)
 {
 	free(children->values);
 	*children = (struct children){0};
@@ -266,8 +266,8 @@ static void fill_gaps(const struct window *w, json_value *match)
 	}
 }
 
-int children_align(const struct children *base, const struct children *now, size_t *steps,
-	json_value *match)
+int json_children_align(const struct children *base, const struct children *now,
+	size_t *steps, json_value *match)
 {
 	struct window w = {base, now, 0, base->n, 0, now->n};
 	int rc;

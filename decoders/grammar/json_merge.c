@@ -41,7 +41,7 @@ static void entries_done(struct entries *entries)
 
 #define AUTO_ENTRIES __attribute__((cleanup(entries_done))) struct entries
 #define AUTO_MEMBERS __attribute__((cleanup(members_done))) struct members
-#define AUTO_CHILDREN __attribute__((cleanup(children_done))) struct children
+#define AUTO_CHILDREN __attribute__((cleanup(json_children_done))) struct children
 
 static void free_values(json_value **values)
 {
@@ -228,16 +228,16 @@ static int pair_elements(struct merge *m, const struct entry *at, struct entries
 	AUTO_CHILDREN old = {0}, base = {0}, edited = {0};
 	AUTO_VALUES *old_match = NULL, *edited_match = NULL;
 
-	if (children_init(&old, &m->old, at->old) < 0 ||
-		children_init(&base, &m->base, at->base) < 0 ||
-		children_init(&edited, &m->edited, at->edited) < 0)
+	if (json_children_init(&old, &m->old, at->old) < 0 ||
+		json_children_init(&base, &m->base, at->base) < 0 ||
+		json_children_init(&edited, &m->edited, at->edited) < 0)
 		return no_memory(m);
 	old_match = calloc(old.n + 1, sizeof *old_match);
 	edited_match = calloc(edited.n + 1, sizeof *edited_match);
 	if (old_match == NULL || edited_match == NULL)
 		return no_memory(m);
-	if (children_align(&base, &old, &m->steps, old_match) < 0 ||
-		children_align(&base, &edited, &m->steps, edited_match) < 0)
+	if (json_children_align(&base, &old, &m->steps, old_match) < 0 ||
+		json_children_align(&base, &edited, &m->steps, edited_match) < 0)
 		return no_memory(m);
 	return add_elements(m,
 		&(struct lineup){old, base, edited, old_match, edited_match, 0, 0},

@@ -99,13 +99,13 @@ struct children {
 	uint32_t n;
 };
 /* -ENOMEM, without a text, or 0. */
-int children_init(struct children *children, const struct side *side, json_value v);
-void children_done(struct children *children);
+int json_children_init(struct children *children, const struct side *side, json_value v);
+void json_children_done(struct children *children);
 /* Finds the partner of each of `now` among `base`: match[i] is its place there, or
  * JSON_NONE; places rise. `steps` is how many comparisons may be made to find the
  * best partners, and goes down; at 0 place decides. -ENOMEM, without a text, or 0. */
-int children_align(const struct children *base, const struct children *now, size_t *steps,
-	json_value *match);
+int json_children_align(const struct children *base, const struct children *now,
+	size_t *steps, json_value *match);
 
 /* How a text is laid out, as far as it shows. Spans point into the text. */
 struct style {
