@@ -93,6 +93,7 @@ static void put_step(const struct json *json, json_value v, struct text *out)
 		return;
 	}
 	json_key(json, v, &key);
+	out->failed |= key.failed;
 	for (i = 0; i < key.len; i++) {
 		if (key.bytes[i] == '~' || key.bytes[i] == '/')
 			text_puts(out, key.bytes[i] == '~' ? "~0" : "~1");

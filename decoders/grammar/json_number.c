@@ -122,6 +122,25 @@ uint64_t decimal_hash(const char *raw, size_t len)
 	return hash;
 }
 
+int decimal_double(const char *raw, size_t len, double *out)
+{
+	locale_t c = newlocale(LC_ALL_MASK, "C", NULL);
+	char few[64] = "";
+	AUTO_TEXT many = {0};
+
+	/* strtod wants an end, which the text of a number need not have. */
+	if (len < sizeof few) {
+		memcpy(few, raw, len);
+		*out = strtod_l(few, NULL, c);
+		return 0;
+	}
+	text_put(&many, raw, len);
+	if (many.failed)
+		return -ENOMEM;
+	*out = strtod_l(many.bytes, NULL, c);
+	return 0;
+}
+
 int json_refuse(const struct json *json, json_value v, const char *expected, int code,
 	struct error *err)
 {
@@ -212,20 +231,15 @@ int json_uint64(const struct json *json, json_value v, uint64_t *out, struct err
 
 int json_double(const struct json *json, json_value v, double *out, struct error *err)
 {
-	AUTO_TEXT copy = {0};
 	const char *raw;
 	size_t len;
 	double d;
-	int rc;
 
 	if (json_type(json, v) != JSON_NUMBER)
 		return json_refuse(json, v, "a number", EINVAL, err);
 	raw = json_raw(json, v, &len);
-	text_put(&copy, raw, len); /* strtod wants an end */
-	rc = text_check(&copy, err);
-	if (rc < 0)
-		return rc;
-	d = strtod_l(copy.bytes, NULL, newlocale(LC_ALL_MASK, "C", NULL));
+	if (decimal_double(raw, len, &d) < 0)
+		return error_set(err, ENOMEM, "not enough memory for a number");
 	if (isinf(d) && raw[len - 1] != 'y')
 		return json_refuse(
 			json, v, "a number that a float64 can hold", ERANGE, err);

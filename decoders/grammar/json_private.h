@@ -54,6 +54,9 @@ int decimal_compare(const struct decimal *a, const struct decimal *b);
 /* Whether two numbers' texts have one exact value. */
 bool decimal_equal(const char *a, size_t a_len, const char *b, size_t b_len);
 uint64_t decimal_hash(const char *raw, size_t len);
+/* The double that is nearest to a number's text, infinite where it is too large, in
+ * any locale. -ENOMEM, without a text, or 0. */
+int decimal_double(const char *raw, size_t len, double *out);
 
 /* error_set of "expected ..., found ...", the latter being the value. */
 int json_refuse(const struct json *json, json_value v, const char *expected, int code,

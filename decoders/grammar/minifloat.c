@@ -9,7 +9,6 @@
 #include "decoders/grammar/minifloat.h"
 #include "decoders/grammar/json_private.h"
 #include <errno.h>
-#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,23 +137,11 @@ static int read_special(const struct dtype *dtype, const char *raw, uint64_t *co
 	return 0;
 }
 
-/* strtod of a number that need not end in a NUL. -ENOMEM. */
-static int read_double(const char *raw, size_t len, double *out)
-{
-	AUTO_TEXT copy = {0};
-
-	text_put(&copy, raw, len);
-	if (copy.failed)
-		return -ENOMEM;
-	*out = strtod_l(copy.bytes, NULL, newlocale(LC_ALL_MASK, "C", NULL));
-	return 0;
-}
-
 static int read_finite(
 	const struct dtype *dtype, const char *raw, size_t len, uint64_t *code)
 {
 	double d;
-	int rc = read_double(raw, len, &d);
+	int rc = decimal_double(raw, len, &d);
 
 	if (rc < 0)
 		return rc;
