@@ -22,11 +22,11 @@ typedef int (*model_fact_fn)(void *arg, const char *name, const char *value);
 /*
  * What a model can be asked for later. All are called with the model's lock held, so none
  * needs to be thread-safe (libhdf5 is not); any may be NULL, with the default that is
- * said.
+ * said. The lock is recursive: ops, encode and check may call the model_ functions below.
  */
 struct model_ops {
 	void (*free)(struct model *model); /* NULL: nothing but `priv` (free()) */
-	/* Fills a NODE_LAZY folder. */
+	/* Fills a NODE_LAZY folder. Where this fails the folder is emptied again. */
 	int (*expand)(struct model *model, struct node *folder, struct error *err);
 	/* Sets node->tensor of a tensor that decode left NULL. A damaged one is no
 	 * failure: it gets TENSOR_NO_BIN and an error text. */
@@ -119,6 +119,9 @@ struct decoder {
  * reference to `source`. */
 int model_open(
 	struct model **out, struct source *source, const char *format, struct error *err);
+/* The same with these formats, NULL-terminated; for tests. */
+int model_open_with(struct model **out, struct source *source, const char *format,
+	const struct decoder *const *list, struct error *err);
 void model_free(struct model **model);
 #define AUTO_MODEL __attribute__((cleanup(model_free))) struct model
 

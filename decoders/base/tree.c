@@ -293,6 +293,14 @@ int tree_type(struct tree *tree, const struct dtype *dtype, unsigned rank,
 	return 0;
 }
 
+void tree_empty(struct node *folder)
+{
+	struct node *child;
+
+	while ((child = tree_first(folder)) != NULL)
+		children_remove(child);
+}
+
 /* Making nodes by path. */
 
 static int folder_at(struct tree *tree, struct node *parent, const char *name, size_t len,

@@ -35,6 +35,7 @@ enum node_flags {
 			    stays when empty */
 	NODE_FIXED = 16, /* cannot be removed, renamed or, for a document, edited; `check`
 			    says why otherwise */
+	NODE_KNOWN = 32, /* tensor: described; set and read by model.c alone */
 };
 
 enum tensor_flags {
@@ -169,6 +170,8 @@ int tree_document(struct tree *tree, struct node *parent, const char *name,
 	struct value *value, const char *pointer, const char *stand, struct node **out,
 	struct error *err);
 int tree_value(struct tree *tree, uint64_t origin, struct value **out, struct error *err);
+/* Detaches all children: for a folder whose filling failed. They are no edits. */
+void tree_empty(struct node *folder);
 /* The folder at a path below `parent`, made where it is missing. Paths of more than
  * TREE_DEPTH_MAX components, here and below: -ENAMETOOLONG. */
 int tree_folders(struct tree *tree, struct node *parent, const char *path, size_t len,
