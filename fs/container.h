@@ -79,8 +79,8 @@ struct commit_ops {
 	 * others still hold must be saved now (for each changed range of the old source).
 	 * A failure ends the commit. */
 	int (*enter)(void *arg, const struct plan *plan, bool patch, struct error *err);
-	/* The switch is over (code 0: `now` is the new source; else the old state
-	 * stands). Called exactly once after enter(). */
+	/* The switch is over (code 0: `now` is the new source, borrowed; else the old
+	 * state stands). Called exactly once after an enter() that returned 0. */
 	void (*leave)(void *arg, int code, struct source *now);
 };
 

@@ -23,11 +23,6 @@
 /* Bytes that the kernel is asked to copy at a time. */
 #define KERNEL_PIECE (1u << 30)
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 static int clone_range(int from, int to, uint64_t from_off, uint64_t to_off, uint64_t len)
 {
 	struct file_clone_range range = {.src_fd = from,

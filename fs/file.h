@@ -11,6 +11,12 @@
 /* Bytes that are moved through memory at a time. */
 #define FILE_PIECE (1 << 20)
 
+static inline uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Closes and sets to -1; -1 is allowed. */
 void file_close(int *fd);
 #define AUTO_FD __attribute__((cleanup(file_close))) int
 

@@ -1,5 +1,5 @@
 /*
- * journal: reading back, replaying, laying over. See journal_format.h for the bytes.
+ * journal: reading back and replaying. See journal_format.h for the bytes.
  *
  * A journal that was found is a stranger's file until its last checksum has been seen:
  * nothing is believed, and nothing written, before that.
@@ -28,11 +28,6 @@ struct reader {
 	uint32_t crc;
 	unsigned char *buffer; /* sizeof(struct content) */
 };
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
 
 static uint32_t get32(const unsigned char *p)
 {
@@ -367,15 +362,24 @@ static int reserve(int container, uint64_t off, uint64_t len, struct error *err)
 		strerror(errno));
 }
 
-int journal_reserve(const struct journal *journal, int container, struct error *err)
+static bool is_sparse(int fd)
 {
 	struct stat st;
-	bool sparse;
+
+	return fstat(fd, &st) < 0 || st.st_blocks * 512 < st.st_size;
+}
+
+bool journal_needs_space(const struct journal *journal, int container)
+{
+	return journal->n > 0 &&
+	       (journal->new_size > journal->old_size || is_sparse(container));
+}
+
+int journal_reserve(const struct journal *journal, int container, struct error *err)
+{
+	bool sparse = is_sparse(container);
 	int code = 0;
 
-	if (fstat(container, &st) < 0)
-		return error_set(err, errno, "the container: %s", strerror(errno));
-	sparse = st.st_blocks * 512 < st.st_size;
 	for (size_t i = 0; code == 0 && i < journal->n; i++) {
 		const struct record *record = &journal->records[i];
 
@@ -383,107 +387,4 @@ int journal_reserve(const struct journal *journal, int container, struct error *
 			code = reserve(container, record->off, record->len, err);
 	}
 	return code;
-}
-
-/* Laying over. */
-
-struct overlay {
-	struct source source;
-	struct journal *journal;
-	struct source *base;
-};
-
-/* The first record that ends after `off`; n if there is none. */
-static size_t record_after(const struct journal *journal, uint64_t off)
-{
-	size_t low = 0, high = journal->n;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		const struct record *record = &journal->records[mid];
-
-		if (record->off + record->len > off)
-			high = mid;
-		else
-			low = mid + 1;
-	}
-	return low;
-}
-
-static int read_under(
-	struct overlay *overlay, uint64_t off, void *buf, size_t len, struct error *err)
-{
-	uint64_t size = source_size(overlay->base);
-	size_t there = off < size ? (size_t)least(len, size - off) : 0;
-
-	memset((char *)buf + there, 0, len - there);
-	return there > 0 ? source_read(overlay->base, off, buf, there, err) : 0;
-}
-
-static int overlay_read(
-	struct source *source, uint64_t off, void *buf, size_t len, struct error *err)
-{
-	struct overlay *overlay = (struct overlay *)source;
-	const struct journal *journal = overlay->journal;
-	size_t i = record_after(journal, off), n;
-	int code = 0;
-
-	for (; code == 0 && len > 0; off += n, buf = (char *)buf + n, len -= n) {
-		const struct record *record = &journal->records[i];
-
-		if (i == journal->n || off < record->off) {
-			n = i == journal->n ? len : (size_t)least(len, record->off - off);
-			code = read_under(overlay, off, buf, n, err);
-			continue;
-		}
-		n = (size_t)least(len, record->off + record->len - off);
-		code = file_read(journal->fd, JOURNAL_NAME, buf, n,
-			record->at + journal_units(record->len) * sizeof(uint32_t) +
-				(off - record->off),
-			err);
-		i += off + n == record->off + record->len;
-	}
-	return code;
-}
-
-static bool overlay_locate(
-	struct source *source, uint64_t off, uint64_t len, int *fd, uint64_t *fd_off)
-{
-	struct overlay *overlay = (struct overlay *)source;
-	size_t i = record_after(overlay->journal, off);
-
-	if (i < overlay->journal->n && overlay->journal->records[i].off < off + len)
-		return false;
-	return source_locate(overlay->base, off, len, fd, fd_off);
-}
-
-static void overlay_free(struct source *source)
-{
-	struct overlay *overlay = (struct overlay *)source;
-
-	journal_close(&overlay->journal);
-	source_unref(&overlay->base);
-	free(overlay);
-}
-
-static const struct source_ops overlay_ops = {
-	.read = overlay_read, .locate = overlay_locate, .free = overlay_free};
-
-int journal_overlay(struct source **out, struct journal *journal, struct source *base,
-	struct error *err)
-{
-	struct overlay *overlay = calloc(1, sizeof *overlay);
-	int code = overlay == NULL ? no_memory(err)
-				   : source_init(&overlay->source, &overlay_ops,
-					     source_name(base), journal->new_size, err);
-
-	if (code < 0) {
-		free(overlay);
-		journal_close(&journal);
-		return code;
-	}
-	overlay->journal = journal;
-	overlay->base = source_ref(base);
-	*out = &overlay->source;
-	return 0;
 }

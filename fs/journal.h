@@ -39,6 +39,8 @@ uint64_t journal_old_size(const struct journal *journal);
 uint64_t journal_new_size(const struct journal *journal);
 /* The descriptor, for its owner to sync. */
 int journal_fd(const struct journal *journal);
+/* Whether the patch will write where the container may have no blocks yet. */
+bool journal_needs_space(const struct journal *journal, int container);
 /* Allocates the blocks that the patch will write, where the container has none yet,
  * so that a full disk is met before and not in the middle. -ENOSPC. */
 int journal_reserve(const struct journal *journal, int container, struct error *err);

@@ -33,11 +33,6 @@ struct writer {
 	uint64_t done; /* the container up to here needs no more looking at */
 };
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 static void put32(unsigned char *p, uint32_t v)
 {
 	v = htole32(v);

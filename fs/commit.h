@@ -1,0 +1,33 @@
+/*
+ * commit: the two ways of making a plan's outcome the container. commit.c has
+ * the invariants that both keep, and chooses.
+ */
+#ifndef WEIGHTFS_FS_COMMIT_H
+#define WEIGHTFS_FS_COMMIT_H
+
+#include "fs/container_private.h"
+
+/* One commit; all is the caller's. */
+struct commit {
+	struct container *c;
+	struct plan *plan;
+	struct source *outcome; /* the plan's */
+	const struct commit_ops *ops;
+	void *arg;
+};
+
+/* Both return 0 when the new state is the container's, durably or by its journal; else
+ * the old one stands and nothing is left behind. */
+int commit_patch(struct commit *commit, struct error *err);
+/* -EOPNOTSUPP where a new file cannot be made to replace the old one. */
+int commit_rewrite(struct commit *commit, struct error *err);
+
+/* -ESTALE where somebody else changed the container. */
+int commit_check_identity(struct commit *commit, struct error *err);
+/* Leaves the container as it is, which is what the plan asks for. */
+int commit_nothing(struct commit *commit, struct error *err);
+/* Gives `to` what `from` (of `st`) has beside its content: owner, mode, extended
+ * attributes, ACLs. -EOPNOTSUPP and what could not be given. */
+int commit_carry_over(int from, const struct stat *st, int to, struct error *err);
+
+#endif
