@@ -132,4 +132,34 @@ void style_put_string(const struct style *style, const char *s, struct text *out
 void style_put_value(const struct style *style, const struct json *json, json_value v,
 	unsigned depth, struct text *out);
 
+/* A merge under way. */
+struct merge {
+	struct side old, base, edited;
+	size_t steps;	    /* of aligning arrays, that are left */
+	struct style style; /* of old */
+	struct text *out;
+	struct error *err;
+};
+
+/* A child in the three texts, JSON_NONE where it is not. */
+struct entry {
+	json_value old, base, edited;
+	uint32_t peer; /* of an object's: its place in the other list, or JSON_NONE */
+};
+
+struct entries {
+	struct entry *list;
+	uint32_t n;
+};
+void entries_done(struct entries *entries);
+#define AUTO_ENTRIES __attribute__((cleanup(entries_done))) struct entries
+
+/* Add the children of three objects or arrays (`at`) to a list that has room for
+ * those of old and of edited. 0, or a negative errno with a text. */
+int merge_members(struct merge *m, const struct entry *at, struct entries *entries);
+int merge_elements(struct merge *m, const struct entry *at, struct entries *entries);
+/* -EINVAL, naming an entry that has been edited twice. */
+int merge_conflict(struct merge *m, const struct entry *e);
+int merge_no_memory(struct merge *m);
+
 #endif
