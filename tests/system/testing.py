@@ -1,0 +1,177 @@
+"""What the system tests share: mounts, commands, verdicts, and a strict safetensors reader.
+
+A test is a program that says `ok - sentence` or `not ok - sentence (why)` for each
+behaviour; tests/run gives it TEST_DIR, FIXTURES and WEIGHTFS.
+"""
+
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import traceback
+
+WEIGHTFS = os.environ["WEIGHTFS"]
+FIXTURES = os.environ["FIXTURES"]
+TEST_DIR = os.environ["TEST_DIR"]
+MOUNTS = []
+FAILED = []
+
+
+def ok(sentence, passed, why=""):
+    """States one behaviour."""
+    if passed:
+        print(f"ok - {sentence}", flush=True)
+        return
+    FAILED.append(sentence)
+    print(f"not ok - {sentence} ({str(why)[:600]!r})", flush=True)
+
+
+def same(sentence, found, expected):
+    ok(sentence, found == expected, f"expected {expected!r}, found {found!r}")
+
+
+def has(sentence, text, part):
+    ok(sentence, part in text, f"expected {part!r} in {text!r}")
+
+
+def raises(sentence, number, function):
+    """The call fails with that errno."""
+    try:
+        function()
+    except OSError as error:
+        ok(sentence, error.errno == number,
+           f"expected {os.strerror(number)}, found {error.strerror}")
+        return
+    ok(sentence, False, f"expected {os.strerror(number)}, it succeeded")
+
+
+def run(*command, data=None, cwd=None, env=None):
+    """A command's result: returncode, stdout, stderr as text."""
+    result = subprocess.run(
+        [str(part) for part in command], input=data, capture_output=True, timeout=60,
+        cwd=cwd or TEST_DIR, env=env, check=False)
+    result.stdout_bytes = result.stdout
+    result.stdout = result.stdout.decode("utf-8", "replace")
+    result.stderr = result.stderr.decode("utf-8", "replace")
+    return result
+
+
+def shell(script, **kwargs):
+    return run("bash", "-c", script, **kwargs)
+
+
+def fixture(name, to=None):
+    """A writable copy of a fixture in the test's folder."""
+    path = os.path.join(TEST_DIR, to or os.path.basename(name))
+    shutil.copyfile(os.path.join(FIXTURES, name), path)
+    os.chmod(path, 0o644)
+    return path
+
+
+def read(*parts):
+    with open(os.path.join(*parts), "rb") as file:
+        return file.read()
+
+
+def text(*parts):
+    return read(*parts).decode("utf-8")
+
+
+def write(path, data):
+    """Replaces a file's content as a program does: open, write, close; the errors count."""
+    with open(path, "wb") as file:
+        file.write(data if isinstance(data, bytes) else data.encode("utf-8"))
+
+
+class Mount:
+    """A mounted model; `with` unmounts at the end."""
+
+    def __init__(self, model, *options, name=None):
+        self.model = model
+        self.path = os.path.join(TEST_DIR, name or f"mnt{len(MOUNTS)}")
+        os.makedirs(self.path, exist_ok=True)
+        self.result = run(WEIGHTFS, *options, model, self.path)
+        if self.result.returncode:
+            raise RuntimeError(f"{model} was not mounted: {self.result.stderr}")
+        MOUNTS.append(self.path)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if os.path.ismount(self.path):
+            self.unmount()
+
+    def __truediv__(self, path):
+        return os.path.join(self.path, path)
+
+    def unmount(self):
+        return run(WEIGHTFS, "--unmount", self.path)
+
+    def errors(self):
+        return run(WEIGHTFS, "--errors", self.path).stdout
+
+
+def tree(path):
+    """All paths below a folder, sorted."""
+    found = []
+    for folder, folders, files in os.walk(path):
+        found += [os.path.relpath(os.path.join(folder, name), path) for name in folders + files]
+    return sorted(found)
+
+
+SAFETENSORS_BITS = {
+    "BOOL": 8, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8,
+    "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "I16": 16, "U16": 16, "F16": 16, "BF16": 16,
+    "I32": 32, "U32": 32, "F32": 32, "C64": 64, "F64": 64, "I64": 64, "U64": 64,
+}
+
+
+def no_duplicates(pairs):
+    names = [name for name, _ in pairs]
+    assert len(names) == len(set(names)), "duplicate keys"
+    return dict(pairs)
+
+
+def safetensors(path):
+    """(metadata, {name: (dtype, shape, bytes)}); refuses what the official loader refuses."""
+    data = read(path)
+    size = struct.unpack("<Q", data[:8])[0]
+    assert 8 + size <= len(data) and size <= 100_000_000, "header size"
+    assert data[8:9] == b"{", "the header begins with {"
+    header = json.loads(data[8:8 + size], object_pairs_hook=no_duplicates)
+    metadata = header.pop("__metadata__", None)
+    assert metadata is None or all(isinstance(v, str) for v in metadata.values()), "metadata"
+    body, tensors, end = data[8 + size:], {}, 0
+    for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+        first, last = entry["data_offsets"]
+        count = 1
+        for dimension in entry["shape"]:
+            count *= dimension
+        assert first == end, f"{name}: a gap or an overlap"
+        assert (last - first) * 8 == count * SAFETENSORS_BITS[entry["dtype"]], f"{name}: size"
+        tensors[name] = (entry["dtype"], entry["shape"], body[first:last])
+        end = last
+    assert end == len(body), "bytes behind the last tensor"
+    return metadata, tensors
+
+
+def leftovers(path):
+    """What a commit may have forgotten beside a model."""
+    folder = os.path.dirname(path)
+    return [name for name in os.listdir(folder) if name.startswith(".weightfs-")]
+
+
+def main(*tests):
+    """Runs the functions in turn; what one raises is its failure, not the end."""
+    for test in tests:
+        try:
+            test()
+        except Exception:  # pylint: disable=broad-except
+            ok(f"{test.__name__}: {test.__doc__}", False, traceback.format_exc())
+    for path in MOUNTS:
+        if os.path.ismount(path):
+            run(WEIGHTFS, "--unmount", path)
+    sys.exit(1 if FAILED else 0)
