@@ -387,7 +387,8 @@ int json_parse(struct json **out, const char *text, size_t len, unsigned flags,
 	if (rc < 0)
 		return rc;
 	values = reallocarray(json->values, json->n, sizeof *values);
-	json->values = values != NULL ? values : json->values;
+	if (values != NULL)
+		json->values = values;
 	*out = json;
 	json = NULL;
 	return 0;
