@@ -210,12 +210,17 @@ int keras_config_read(
 	return 0;
 }
 
-uint32_t keras_config_find(const struct keras_config *config, const char *name)
+uint32_t keras_config_find(
+	const struct keras_config *config, const char *name, uint32_t from)
 {
-	for (uint32_t i = 0; i < config->n; i++)
+	from = from < config->n ? from : 0;
+	for (uint32_t k = 0; k < config->n; k++) {
+		uint32_t i = k < config->n - from ? from + k : k - (config->n - from);
+
 		if (config->layers[i].parent == KERAS_NONE &&
 			strcmp(keras_config_name(config, i), name) == 0)
 			return i;
+	}
 	return KERAS_NONE;
 }
 
@@ -449,9 +454,6 @@ static int check_parts(
 	return 0;
 }
 
-#define NAMES_STAY "names cannot be changed here, mv renames the layer"
-#define LAYERS_STAY "layers cannot be added, removed or moved here"
-
 /* What became of a layer that is no longer where it was. */
 static int explain(const struct keras_config *config, uint32_t layer,
 	const struct keras_config *edited, struct text *place, struct error *err)
@@ -462,13 +464,13 @@ static int explain(const struct keras_config *config, uint32_t layer,
 
 	if (v == JSON_NONE) {
 		text_put(place, pointer, (size_t)(strrchr(pointer, '/') - pointer));
-		return error_set(err, EOPNOTSUPP, LAYERS_STAY);
+		return error_set(err, EOPNOTSUPP, KERAS_LAYERS_STAY);
 	}
 	text_puts(place, pointer);
 	code = check_parts(edited->json, v, place, err);
 	if (code < 0)
 		return code;
-	return refuse(place, "", err, EOPNOTSUPP, NAMES_STAY);
+	return refuse(place, "", err, EOPNOTSUPP, KERAS_NAMES_STAY);
 }
 
 static size_t list_count(const struct json *json, json_value model)
@@ -490,16 +492,17 @@ static int check_layer(const struct keras_config *config, uint32_t layer,
 	new = edited->layers[layer].entry;
 	text_puts(place, keras_config_pointer(config, layer));
 	if (list_count(config->json, old) != list_count(edited->json, new))
-		return refuse(place, "/config/layers", err, EOPNOTSUPP, LAYERS_STAY);
+		return refuse(
+			place, "/config/layers", err, EOPNOTSUPP, KERAS_LAYERS_STAY);
 	if (!same_string(config->json,
 		    json_get(config->json, json_get(config->json, old, "config"), "name"),
 		    edited->json,
 		    json_get(
 			    edited->json, json_get(edited->json, new, "config"), "name")))
-		return refuse(place, "/config/name", err, EOPNOTSUPP, NAMES_STAY);
+		return refuse(place, "/config/name", err, EOPNOTSUPP, KERAS_NAMES_STAY);
 	if (!same_string(config->json, json_get(config->json, old, "name"), edited->json,
 		    json_get(edited->json, new, "name")))
-		return refuse(place, "/name", err, EOPNOTSUPP, NAMES_STAY);
+		return refuse(place, "/name", err, EOPNOTSUPP, KERAS_NAMES_STAY);
 	text_clear(place);
 	return 0;
 }
@@ -510,10 +513,11 @@ int keras_config_check(const struct keras_config *config,
 	int code = check_parts(edited->json, 0, place, err);
 
 	if (code == 0 && list_count(config->json, 0) != list_count(edited->json, 0))
-		return refuse(place, "/config/layers", err, EOPNOTSUPP, LAYERS_STAY);
+		return refuse(
+			place, "/config/layers", err, EOPNOTSUPP, KERAS_LAYERS_STAY);
 	for (uint32_t i = 0; code == 0 && i < config->n; i++)
 		code = check_layer(config, i, edited, place, err);
 	if (code == 0 && edited->n != config->n)
-		return refuse(place, "/config", err, EOPNOTSUPP, LAYERS_STAY);
+		return refuse(place, "/config", err, EOPNOTSUPP, KERAS_LAYERS_STAY);
 	return code;
 }

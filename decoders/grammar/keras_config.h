@@ -24,6 +24,10 @@
 
 #define KERAS_NONE UINT32_MAX
 
+/* Why an edit of a configuration is refused. */
+#define KERAS_LAYERS_STAY "layers cannot be added, removed or moved here"
+#define KERAS_NAMES_STAY "names cannot be changed here, mv renames the layer"
+
 /* An entry of a model's list that says what it is called. Others have no number. */
 struct keras_layer {
 	json_value entry;
@@ -54,8 +58,10 @@ void keras_config_done(struct keras_config *config);
 
 const char *keras_config_name(const struct keras_config *config, uint32_t layer);
 const char *keras_config_pointer(const struct keras_config *config, uint32_t layer);
-/* The layer of the model (not of a nested one) by its name; KERAS_NONE. Linear. */
-uint32_t keras_config_find(const struct keras_config *config, const char *name);
+/* The layer of the model (not of a nested one) by its name; KERAS_NONE. Looks from layer
+ * `from` on first, so that who asks in the order of the list waits for nothing. */
+uint32_t keras_config_find(
+	const struct keras_config *config, const char *name, uint32_t from);
 /* Whether a layer of that name is somewhere inside of layer `top`. */
 bool keras_config_inner(
 	const struct keras_config *config, uint32_t top, const char *name, size_t len);

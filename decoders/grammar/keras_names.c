@@ -1,5 +1,6 @@
 /* keras_names: the rule that takes a layer's name out of its weights' names. */
 #include "decoders/grammar/keras_names.h"
+#include "decoders/base/names.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,4 +114,14 @@ void keras_names_write(const struct keras_weight *like, const char *old,
 	}
 	text_puts(out, tree);
 	text_puts(out, like->name + like->tree + like->tree_len);
+}
+
+void keras_names_folder(const char *name, struct text *path)
+{
+	for (const char *end = name + strcspn(name, "/"); *end != '\0';
+		name = end + 1, end = name + strcspn(name, "/")) {
+		names_piece(name, (size_t)(end - name), '/', NAMES_FOLDER, path);
+		text_putc(path, '/');
+	}
+	names_piece(name, strlen(name), '/', NAMES_FOLDER, path);
 }

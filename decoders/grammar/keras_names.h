@@ -47,4 +47,7 @@ int keras_names_read(const struct keras_scope *scope, struct keras_weight *weigh
 void keras_names_write(const struct keras_weight *like, const char *old,
 	const char *layer, const char *tree, struct text *out);
 
+/* Appends the path of the folder of a layer's name. */
+void keras_names_folder(const char *name, struct text *path);
+
 #endif

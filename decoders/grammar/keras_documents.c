@@ -1,0 +1,218 @@
+/* keras_documents: views of a configuration, and what edits of them may do. */
+#include "decoders/grammar/keras_documents.h"
+#include "decoders/base/names.h"
+#include "decoders/grammar/keras_names.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONFIG "config.json"
+#define CONTROL ".weightfs"
+
+void keras_documents_done(struct keras_documents *documents)
+{
+	free(documents->folder);
+	documents->folder = NULL;
+	keras_config_done(&documents->config);
+}
+
+/* The folder in which a layer's folder is. */
+static struct node *around(const struct keras_documents *documents, uint32_t layer)
+{
+	uint32_t parent = documents->config.layers[layer].parent;
+
+	return parent == KERAS_NONE ? documents->layers : documents->folder[parent];
+}
+
+static int decode_layer(struct keras_documents *documents, uint32_t i, struct error *err)
+{
+	const struct keras_layer *layer = &documents->config.layers[i];
+	const char *name = keras_config_name(&documents->config, i);
+	struct tree *tree = documents->model->tree;
+	__attribute__((cleanup(text_done))) struct text path = {0}, stand = {0};
+	struct node *node;
+	int code;
+
+	keras_names_folder(name, &path);
+	if (layer->twin != 0) {
+		text_printf(&path, "%%=%u", layer->twin + 1);
+		model_set_readonly(
+			documents->model, "two layers of one model are called %s", name);
+	}
+	json_put_string(&stand, name, strlen(name));
+	code = text_check(&path, err);
+	if (code == 0)
+		code = text_check(&stand, err);
+	if (code == 0)
+		code = tree_folders(tree, around(documents, i), path.bytes, path.len,
+			&documents->folder[i], err);
+	if (code < 0)
+		return code;
+	return tree_document(tree, documents->folder[i], CONFIG, documents->value,
+		keras_config_pointer(&documents->config, i), stand.bytes, &node, err);
+}
+
+/* The document in one piece. */
+static int decode_whole(struct keras_documents *documents, struct error *err)
+{
+	struct tree *tree = documents->model->tree;
+	struct node *folder, *node;
+	int code = tree_folder(tree, tree->root, CONTROL, &folder, err);
+
+	if (code < 0)
+		return code;
+	folder->flags |= NODE_HIDDEN;
+	code = tree_document(
+		tree, folder, CONFIG, documents->value, "", NULL, &node, err);
+	if (code < 0)
+		return code;
+	node->flags |= NODE_HIDDEN;
+	node->view->whole = true;
+	return 0;
+}
+
+int keras_documents_decode(
+	struct keras_documents *documents, struct value *value, struct error *err)
+{
+	struct tree *tree = documents->model->tree;
+	struct node *node;
+	int code = keras_config_read(&documents->config, value->text, value->len, err);
+
+	if (code < 0)
+		return code;
+	documents->value = value;
+	documents->folder = calloc(documents->config.n + 1, sizeof *documents->folder);
+	if (documents->folder == NULL)
+		return error_set(err, ENOMEM, "out of memory");
+	code = tree_document(tree, tree->root, CONFIG, value, "", NULL, &node, err);
+	for (uint32_t i = 0; code == 0 && i < documents->config.n; i++)
+		code = decode_layer(documents, i, err);
+	return code < 0 ? code : decode_whole(documents, err);
+}
+
+bool keras_documents_is_layer(
+	const struct keras_documents *documents, const struct node *folder)
+{
+	for (uint32_t i = 0; i < documents->config.n; i++)
+		if (documents->folder[i] == folder)
+			return true;
+	return false;
+}
+
+/* Puts the place in front of a refusal as people see it: "3:5: config.name: ...", from
+ * the part on that their document shows. */
+static void tell_place(const struct change *change, const char *place, struct error *err)
+{
+	const char *view = change->node != NULL ? change->node->view->pointer : "";
+	size_t len = strlen(view);
+	AUTO_TEXT dotted = {0};
+	AUTO_JSON *json = NULL;
+	json_value v = JSON_NONE;
+	unsigned line, column;
+
+	if (strncmp(place, view, len) == 0 && (place[len] == '/' || place[len] == '\0'))
+		place += len;
+	text_puts(&dotted, *place == '/' ? place + 1 : place);
+	for (size_t i = 0; !dotted.failed && i < dotted.len; i++)
+		if (dotted.bytes[i] == '/')
+			dotted.bytes[i] = '.';
+	if (dotted.len != 0 && !dotted.failed)
+		error_prefix(err, "%s", dotted.bytes);
+	if (change->document != NULL &&
+		json_parse(&json, change->document, change->document_len, JSON_NONFINITE,
+			NULL) == 0)
+		v = json_at(json, place);
+	if (v == JSON_NONE)
+		return;
+	json_place(json, v, &line, &column);
+	error_prefix(err, "%u:%u", line, column);
+}
+
+int keras_documents_check(const struct keras_documents *documents,
+	const struct change *change, struct error *err)
+{
+	AUTO_KERAS_CONFIG edited = {0};
+	AUTO_TEXT place = {0};
+	int code = keras_config_read(&edited, change->edited, change->edited_len, err);
+
+	if (code < 0)
+		return code;
+	text_put(&place, "", 0);
+	code = keras_config_check(&documents->config, &edited, &place, err);
+	if (code < 0 && text_check(&place, NULL) == 0)
+		tell_place(change, place.bytes, err);
+	return code;
+}
+
+/* A layer's name by the place of its folder. */
+static int name_now(const struct keras_documents *documents, uint32_t layer,
+	struct text *out, struct error *err)
+{
+	const struct node *top = around(documents, layer);
+	const struct node *node = documents->folder[layer];
+	AUTO_TEXT path = {0};
+
+	for (; node != NULL && node != top; node = node->parent) {
+		if (path.len != 0)
+			text_splice(&path, 0, 0, "/", 1);
+		text_splice(&path, 0, 0, node->name, strlen(node->name));
+	}
+	if (node == NULL)
+		return error_set(err, EOPNOTSUPP, "%s: " KERAS_LAYERS_STAY,
+			keras_config_name(&documents->config, layer));
+	if (text_check(&path, err) < 0)
+		return -ENOMEM;
+	if (!names_name(path.bytes, path.len, '/', NAMES_FOLDER, out) ||
+		!json_utf8(out->bytes, out->len))
+		return error_set(
+			err, EOPNOTSUPP, "%s: no layer can have this name", path.bytes);
+	return text_check(out, err);
+}
+
+/* The layers whose folders have other names now. Names are malloc'ed. */
+static int find_renames(const struct keras_documents *documents,
+	struct keras_rename *renames, size_t *n, struct error *err)
+{
+	int code = 0;
+
+	for (uint32_t i = 0; code == 0 && i < documents->config.n; i++) {
+		const char *old = keras_config_name(&documents->config, i);
+		AUTO_TEXT name = {0};
+
+		if (documents->config.layers[i].twin != 0)
+			continue;
+		code = name_now(documents, i, &name, err);
+		if (code < 0 || strcmp(name.bytes, old) == 0)
+			continue;
+		renames[*n].layer = i;
+		renames[*n].name = text_take(&name, NULL);
+		++*n;
+	}
+	return code;
+}
+
+int keras_documents_text(
+	const struct keras_documents *documents, struct text *out, struct error *err)
+{
+	const struct value *value = documents->value;
+	const char *text = value->edited != NULL ? value->edited : value->text;
+	AUTO_KERAS_CONFIG config = {0};
+	struct keras_rename *renames = calloc(documents->config.n + 1, sizeof *renames);
+	size_t n = 0;
+	int code;
+
+	if (renames == NULL)
+		return error_set(err, ENOMEM, "out of memory");
+	code = find_renames(documents, renames, &n, err);
+	if (code == 0)
+		code = keras_config_read(&config, text,
+			value->edited != NULL ? value->edited_len : value->len, err);
+	if (code == 0 && config.n != documents->config.n)
+		code = error_set(err, EOPNOTSUPP, "config: " KERAS_LAYERS_STAY);
+	if (code == 0)
+		code = keras_config_rename(&config, renames, n, out, err);
+	while (n > 0)
+		free((char *)renames[--n].name);
+	free(renames);
+	return code;
+}
