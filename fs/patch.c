@@ -266,7 +266,10 @@ static int make(struct patch *patch, struct error *err)
 
 	if (code < 0)
 		return code;
-	code = publish(patch, err);
+	/* Saving what others hold may have taken long. */
+	code = commit_check_identity(commit, err);
+	if (code == 0)
+		code = publish(patch, err);
 	if (code < 0) {
 		commit->ops->leave(commit->arg, code, NULL);
 		return code;
