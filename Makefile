@@ -6,7 +6,7 @@
 #	make install		PREFIX, DESTDIR and SBINDIR are honoured
 #
 # SANITIZE=1 builds with AddressSanitizer and UndefinedBehaviorSanitizer, in a
-# folder of its own. BUILD=DIR builds anywhere else.
+# folder of its own. BUILD=DIR builds anywhere else. V=1 shows the commands.
 
 VERSION = 0.1.0
 
@@ -23,7 +23,6 @@ BINDIR = $(PREFIX)/bin
 MANDIR = $(PREFIX)/share/man/man1
 COMPLETIONDIR = $(PREFIX)/share/bash-completion/completions
 
-CC ?= gcc
 PKG_CONFIG ?= pkg-config
 PYTHON ?= /usr/bin/python3
 
@@ -52,6 +51,13 @@ LIBRARY := $(BUILD)/libweightfs.a
 PROGRAM := $(BUILD)/weightfs
 UNIT_PROGRAMS := $(UNITS:tests/unit/%.c=$(BUILD)/unit/%)
 
+ifdef V
+say = @:
+else
+Q = @
+say = @echo '  $(1) $@'
+endif
+
 # Builds in parallel unless the caller says how.
 ifeq ($(filter -j%,$(MAKEFLAGS)),)
 MAKEFLAGS += -j$(shell nproc)
@@ -63,22 +69,26 @@ all: $(PROGRAM)
 units: $(UNIT_PROGRAMS)
 
 $(PROGRAM): $(BUILD)/obj/mount/main.o $(LIBRARY)
-	$(LINK) -o $@ $^ $(PACKAGE_LIBS) $(LDLIBS)
+	$(call say,link)
+	$(Q)$(LINK) -o $@ $^ $(PACKAGE_LIBS) $(LDLIBS)
 
 # Made anew each time: ar would keep the members of sources that are gone.
 $(LIBRARY): $(filter-out $(BUILD)/obj/mount/main.o,$(OBJECTS))
+	$(call say,ar)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(Q)$(AR) rcs $@ $^
 
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(LIBRARY)
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $^ $(PACKAGE_LIBS) $(LDLIBS)
+	$(call say,link)
+	$(Q)$(LINK) -o $@ $^ $(PACKAGE_LIBS) $(LDLIBS)
 
 $(BUILD)/obj/%.o: %.c Makefile
 	$(if $(PACKAGE_LIBS),,$(error $(PACKAGES): not found by $(PKG_CONFIG); \
 		scripts/install-deps build installs them))
 	@mkdir -p $(@D)
-	$(COMPILE) -c -o $@ $<
+	$(call say,cc)
+	$(Q)$(COMPILE) -c -o $@ $<
 
 .SECONDARY:
 -include $(OBJECTS:.o=.d) $(UNITS:%.c=$(BUILD)/obj/%.d)
