@@ -1,0 +1,34 @@
+/*
+ * ranges: a set of numbers as sorted ranges [begin, end) that neither touch nor overlap.
+ * What was written of a file, as long as that is little beside the file.
+ */
+#ifndef WEIGHTFS_BASE_RANGES_H
+#define WEIGHTFS_BASE_RANGES_H
+
+#include "decoders/base/error.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct range {
+	uint64_t begin, end;
+};
+
+/* Embedded by its owner; {0} is an empty set. */
+struct ranges {
+	struct range *list;
+	size_t n, cap;
+};
+
+/* Adds [begin, end); -ENOMEM leaves the set as it was. */
+int ranges_add(struct ranges *ranges, uint64_t begin, uint64_t end, struct error *err);
+/* Removes everything from `begin` on. */
+void ranges_cut(struct ranges *ranges, uint64_t begin);
+/* The first part at or after `from`: begins there or later. False: none. */
+bool ranges_next(
+	const struct ranges *ranges, uint64_t from, uint64_t *begin, uint64_t *end);
+/* How many numbers of [begin, end) are in the set. */
+uint64_t ranges_count(const struct ranges *ranges, uint64_t begin, uint64_t end);
+/* Frees what it has; it is empty and usable again. */
+void ranges_done(struct ranges *ranges);
+
+#endif
