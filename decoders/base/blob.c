@@ -208,6 +208,7 @@ static void memory_free(struct blob *blob)
 static const struct blob_kind memory_kind = {
 	.read = memory_read,
 	.free = memory_free,
+	.own_bytes = true,
 };
 
 int blob_memory(struct blob **out, void *bytes, size_t len, struct error *err)

@@ -15,6 +15,7 @@ struct blob_kind {
 	bool (*origin)(struct blob *blob, uint64_t off, uint64_t *len,
 		struct source **source, uint64_t *source_off);
 	void (*free)(struct blob *blob);
+	bool own_bytes; /* what has no origin comes from no source at all */
 };
 
 /* Embedded first in each kind. */
