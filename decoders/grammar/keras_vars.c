@@ -9,6 +9,10 @@
 #define LAYERS "layers"
 #define OPTIMIZER "optimizer"
 
+/* Groups of the root that hold no layers: folders of the root. */
+static const char *const apart[] = {OPTIMIZER, "metrics"};
+#define N_APART (sizeof apart / sizeof *apart)
+
 /* A group that becomes a folder, before it has one. */
 struct arrival {
 	uint32_t link;
@@ -164,7 +168,10 @@ static bool is_folder(const struct keras_vars *vars, uint32_t link, uint32_t gro
 	if (hdf5_object(vars->hdf5, it->object)->kind != HDF5_GROUP ||
 		it->object == vars->inside || strcmp(it->name, VARS) == 0)
 		return false;
-	return group != HDF5_ROOT || strcmp(it->name, OPTIMIZER) != 0;
+	for (size_t i = 0; group == HDF5_ROOT && i < N_APART; i++)
+		if (strcmp(it->name, apart[i]) == 0)
+			return false;
+	return true;
 }
 
 /* Shares a group's children out: datasets at once, groups into `arrivals`. */
@@ -229,22 +236,36 @@ static int decode_object(struct keras_vars *vars, size_t i, struct error *err)
 	return met < 0 ? met : code;
 }
 
+bool keras_vars_has(const struct keras_vars *vars, const struct node *node)
+{
+	while (node != NULL && node->parent != vars->model->tree->root)
+		node = node->parent;
+	for (size_t i = 0; node != NULL && i < vars->n_roots; i++)
+		if (vars->objects[i].folder == node)
+			return true;
+	return false;
+}
+
 int keras_vars_decode(struct keras_vars *vars, struct error *err)
 {
 	struct tree *tree = vars->model->tree;
-	uint32_t optimizer = subgroup(vars->hdf5, HDF5_ROOT, OPTIMIZER);
-	struct node *folder;
 	int code;
 
 	vars->inside = subgroup(vars->hdf5, HDF5_ROOT, LAYERS);
 	if (vars->inside != 0 && subgroup(vars->hdf5, vars->inside, VARS) != 0)
 		vars->inside = 0;
 	code = object_add(vars, vars->layers, HDF5_ROOT, false, err);
-	if (code == 0 && optimizer != 0) {
-		code = tree_folder(tree, tree->root, OPTIMIZER, &folder, err);
+	for (size_t i = 0; code == 0 && i < N_APART; i++) {
+		uint32_t object = subgroup(vars->hdf5, HDF5_ROOT, apart[i]);
+		struct node *folder;
+
+		if (object == 0)
+			continue;
+		code = tree_folder(tree, tree->root, apart[i], &folder, err);
 		if (code == 0)
-			code = object_add(vars, folder, optimizer, false, err);
+			code = object_add(vars, folder, object, false, err);
 	}
+	vars->n_roots = vars->n;
 	for (size_t i = 0; code == 0 && i < vars->n; i++)
 		code = decode_object(vars, i, err);
 	return code;
@@ -390,10 +411,10 @@ int keras_vars_moves(
 	struct keras_vars *vars, struct keras_moves *moves, struct error *err)
 {
 	struct tree *tree = vars->model->tree;
-	int code = moves_below(vars, moves, vars->layers, err);
+	int code = 0;
 
-	if (code == 0 && vars->n > 1 && vars->objects[1].folder->parent == tree->root)
-		code = moves_below(vars, moves, vars->objects[1].folder, err);
+	for (size_t i = 0; code == 0 && i < vars->n_roots; i++)
+		code = moves_below(vars, moves, vars->objects[i].folder, err);
 	for (struct edit *edit = tree->edits; edit != NULL; edit = edit->next) {
 		const struct keras_object *object;
 

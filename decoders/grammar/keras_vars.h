@@ -35,14 +35,17 @@ struct keras_vars {
 	struct model *model; /* its tree and its damage */
 	struct node *layers; /* the folder of the root group */
 	uint32_t inside;     /* the root's group `layers`, which that folder is too; 0 */
-	struct keras_object *objects;
-	size_t n, cap;
+	struct keras_object *objects; /* the first `n_roots` are folders of the root */
+	size_t n, cap, n_roots;
 };
 
 /* Whether a file, not yet walked, is one of these. */
 bool keras_vars_probe(struct hdf5 *hdf5);
-/* Fills the folder `layers`, and `optimizer` at the tree's root where there is one. */
+/* Fills the folder `layers`, and makes those for the groups of the root that hold no
+ * layers: `optimizer`, `metrics`. */
 int keras_vars_decode(struct keras_vars *vars, struct error *err);
+/* Whether a node is one of these folders, or in one. */
+bool keras_vars_has(const struct keras_vars *vars, const struct node *node);
 /* Wishes for all that was added, moved, renamed and removed in these folders. */
 int keras_vars_moves(
 	struct keras_vars *vars, struct keras_moves *moves, struct error *err);
