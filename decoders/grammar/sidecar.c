@@ -197,12 +197,13 @@ static int locate(const struct json *json, json_value v, const char *member, int
 	return rc;
 }
 
-/* A saved NAME.json, and what the tensor is so far (NULL: nothing). */
+/* A saved NAME.json. */
 struct saved {
 	struct model *model;
 	const struct json *json;
+	const struct json *base; /* what it showed; NULL: it stands alone */
 	json_value dtype, shape, value;
-	const struct tensor *now;
+	const struct tensor *now; /* what the tensor is so far; NULL: nothing */
 };
 
 static int saved_init(struct saved *saved, struct model *model, const struct json *json,
@@ -298,6 +299,26 @@ static int judge_bytes(
 		err);
 }
 
+/* Whether a member is in both texts and the same; in neither is the same, too. */
+static bool same(const struct json *a, const struct json *b, const char *key)
+{
+	json_value in_a = json_get(a, 0, key), in_b = json_get(b, 0, key);
+
+	if (in_a == JSON_NONE || in_b == JSON_NONE)
+		return in_a == in_b;
+	return json_equal(a, in_a, b, in_b);
+}
+
+static int read_dtype(
+	const struct saved *saved, const struct dtype **out, struct error *err)
+{
+	if (saved->base == NULL || !same(saved->base, saved->json, "dtype"))
+		return locate(saved->json, saved->dtype, "dtype",
+			sidecar_dtype(saved->json, saved->dtype, out, err), err);
+	*out = saved->now->dtype;
+	return 0;
+}
+
 static int read_type(const struct saved *saved, struct tensor **out, struct error *err)
 {
 	__attribute__((cleanup(free_shape))) uint64_t *shape = NULL;
@@ -306,11 +327,9 @@ static int read_type(const struct saved *saved, struct tensor **out, struct erro
 	struct tensor *type;
 	uint64_t bytes;
 	unsigned rank = (unsigned)json_count(saved->json, saved->shape);
-	int rc = sidecar_dtype(saved->json, saved->dtype, &dtype, err);
+	int rc = read_dtype(saved, &dtype, err);
 
-	if (rc < 0)
-		return locate(saved->json, saved->dtype, "dtype", rc, err);
-	if (!null)
+	if (rc == 0 && !null)
 		rc = read_shape(saved, &shape, err);
 	if (rc == 0 && !null && dtype->bits > 0)
 		rc = locate(saved->json, saved->shape, "shape",
@@ -353,16 +372,6 @@ static int read_value(const struct saved *saved, const struct tensor *type, void
 	return 0;
 }
 
-/* Whether a member is in both texts and the same; in neither is the same, too. */
-static bool same(const struct json *a, const struct json *b, const char *key)
-{
-	json_value in_a = json_get(a, 0, key), in_b = json_get(b, 0, key);
-
-	if (in_a == JSON_NONE || in_b == JSON_NONE)
-		return in_a == in_b;
-	return json_equal(a, in_a, b, in_b);
-}
-
 /* Whether the format's members differ. */
 static bool rest_differs(const struct json *base, const struct json *edited)
 {
@@ -385,12 +394,11 @@ static bool rest_differs(const struct json *base, const struct json *edited)
 	return n > 0;
 }
 
-static int judge_error(
-	const struct saved *saved, const struct json *base, bool typed, struct error *err)
+static int judge_error(const struct saved *saved, bool typed, struct error *err)
 {
 	json_value error = json_get(saved->json, 0, "error");
 
-	if (error != JSON_NONE && !same(base, saved->json, "error"))
+	if (error != JSON_NONE && !same(saved->base, saved->json, "error"))
 		return refuse(saved->json, error, "error",
 			"what was there (it says why there is no .bin)", err);
 	if (typed && saved->now->error != NULL)
@@ -398,14 +406,12 @@ static int judge_error(
 	return 0;
 }
 
-/* What of `edited` differs from `base`. */
-static int compare(const struct saved *saved, const struct json *base,
-	struct sidecar *out, struct error *err)
+static int compare(const struct saved *saved, struct sidecar *out, struct error *err)
 {
-	const struct json *json = saved->json;
+	const struct json *base = saved->base, *json = saved->json;
 	bool typed = !same(base, json, "dtype") || !same(base, json, "shape");
 	bool valued = saved->value != JSON_NONE && !same(base, json, "value");
-	int rc = judge_error(saved, base, typed || valued, err);
+	int rc = judge_error(saved, typed || valued, err);
 
 	if (rc == 0 && typed)
 		rc = read_type(saved, &out->type, err);
@@ -434,8 +440,9 @@ int sidecar_parse(struct model *model, struct node *node, const char *base,
 		rc = json_parse(&was, base, base_len, JSON_NONFINITE, err);
 	if (rc == 0)
 		rc = model_tensor_now(model, node, &saved.now, err);
+	saved.base = was;
 	if (rc == 0)
-		rc = compare(&saved, was, out, err);
+		rc = compare(&saved, out, err);
 	if (rc < 0)
 		sidecar_done(out);
 	return rc;

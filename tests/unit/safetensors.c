@@ -387,7 +387,7 @@ static void elements(void)
 		"\"shape\":["
 		"]," OFFSETS "[0,4]},\"b\":{\"dtype\":\"I16\",\"shape\":[1,2]," OFFSETS
 		"[4,8]}}",
-		0, "1234abcd", 8);
+		strlen(TWO) + 4096, "1234abcd", 8);
 
 	unit_begin("a tensor that is resized stays in its place, and what follows moves");
 	CHECK_INT(tree_undo(model->tree, at(model, "layers/b.bin"),
@@ -462,7 +462,7 @@ static void structure(void)
 		"{\"__metadata__\":{\"format\":\"pt\"},\"c.\\\"q\":{\"dtype\":\"U8\","
 		"\"shape\":[2,2]," OFFSETS
 		"[0,4]},\"n.0\":{\"dtype\":\"U8\",\"shape\":[2]," OFFSETS "[4,6]}}",
-		strlen(TWO), "5678xy", 6);
+		strlen(TWO) + 4096, "5678xy", 6);
 
 	unit_begin("all tensors and the metadata can go, and others come");
 	CHECK_INT(tree_remove(model->tree, at(model, "layers/c/\"q.bin"), NULL), 0);
