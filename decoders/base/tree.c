@@ -17,14 +17,15 @@
 #define BLOCK_SIZE (64 * 1024)
 /* Bytes below which a block's rest is not worth keeping for what is to come. */
 #define BLOCK_LARGE (BLOCK_SIZE / 8)
-#define ALIGNMENT _Alignof(max_align_t)
+/* Of the largest member of any struct in the arena. */
+#define ALIGNMENT _Alignof(uint64_t)
 /* Nodes of a tree: their numbers are 32 bits, and memory would not hold more. */
 #define NODES_MAX 100000000
 
 struct block {
 	struct block *next;
 	size_t low, high; /* what is free of `bytes` */
-	_Alignas(max_align_t) unsigned char bytes[];
+	_Alignas(ALIGNMENT) unsigned char bytes[];
 };
 
 static int no_memory(struct error *err)
@@ -187,7 +188,7 @@ static int attach(struct tree *tree, struct node *parent, enum node_kind kind,
 	if (kind == NODE_FOLDER)
 		node->flags = parent->flags & NODE_GROWS;
 	node->id = ++tree->last_id;
-	tree->n_nodes++;
+	node->order = (uint32_t)tree->n_nodes++;
 	children_insert(parent, parent->children->last, node);
 	*out = node;
 	return 0;

@@ -13,7 +13,6 @@ struct slot;
 struct place {
 	struct node *parent; /* NULL: nowhere else than where it is */
 	const char *name;
-	struct node *prev;
 };
 
 /* The children of one folder. Made with the first child. */
