@@ -235,9 +235,100 @@ static void asking(void)
 	CHECK_STR(model->readonly, "first");
 }
 
+/* A staged blob over tensor `path` with one byte written. */
+static void stage(struct model *model, const char *path, uint64_t off, const char *byte)
+{
+	static struct spill_pool pool = {
+		.dir = -1, .limit = 1 << 20, .in_memory = 1 << 20};
+	struct node *node = tree_at(model->tree, path);
+	AUTO_BLOB *old = NULL, *staged = NULL;
+
+	CHECK_INT(model_content(model, node, &old, NULL), 0);
+	CHECK_INT(blob_staged(&staged, old, &pool, NULL), 0);
+	CHECK_INT(blob_write(staged, off, byte, 1, NULL), 0);
+	CHECK_INT(tree_set_content(model->tree, node, staged, NULL), 0);
+}
+
+static bool outcome_is(struct plan *plan, const char *want, size_t len)
+{
+	AUTO_SOURCE *outcome = NULL;
+	char bytes[32];
+
+	CHECK_INT(plan_outcome(plan, &outcome, NULL), 0);
+	CHECK_INT(source_read(outcome, 0, bytes, source_size(outcome), NULL), 0);
+	return CHECK_BYTES(bytes, source_size(outcome), want, len);
+}
+
+static void encoding(void)
+{
+	AUTO_SOURCE *source = NULL, *handle = NULL;
+	AUTO_MODEL *model = NULL;
+	AUTO_PLAN *plan = NULL;
+	AUTO_BLOB *blob = NULL;
+	struct value *value = NULL;
+	struct node *node;
+
+	unit_begin("a model without edits is the old container");
+	model = model_of("FAKE\2abcdefgh", 13, &source, &handle);
+	CHECK_INT(model_encode(model, &plan, NULL), 0);
+	CHECK(plan_unchanged(plan));
+	plan_free(&plan);
+
+	unit_begin("contents of the same size are written over in place, and only they");
+	stage(model, "layers/1.bin", 1, "X");
+	CHECK_INT(model_encode(model, &plan, NULL), 0);
+	CHECK(plan_patches(plan));
+	CHECK_INT(plan_changed_bytes(plan), 1);
+	outcome_is(plan, "FAKE\2abcdeXgh", 13);
+	plan_free(&plan);
+	CHECK_INT(blob_memory(&blob, strdup("1234"), 4, NULL), 0);
+	node = tree_at(model->tree, "layers/0.bin");
+	CHECK_INT(tree_set_content(model->tree, node, blob, NULL), 0);
+	CHECK_INT(model_encode(model, &plan, NULL), 0);
+	outcome_is(plan, "FAKE\0021234eXgh", 13);
+	plan_free(&plan);
+
+	unit_begin("contents are read back as they shall become");
+	blob_unref(&blob);
+	CHECK_INT(model_content(model, node, &blob, NULL), 0);
+	CHECK(blob == node->edit->content);
+
+	unit_begin("any other edit is for the format to encode");
+	CHECK_INT(tree_value(model->tree, 1, &value, NULL), 0);
+	tree_set_value(value, strdup("1"), 1);
+	CHECK_INT(model_encode(model, &plan, NULL), 0);
+	outcome_is(plan, "encoded", 7);
+	plan_free(&plan);
+	tree_set_value(value, NULL, 0);
+	CHECK_INT(tree_set_sidecar(model->tree, node, "{}", 2, NULL), 0);
+	CHECK_INT(model_encode(model, &plan, NULL), 0);
+	outcome_is(plan, "encoded", 7);
+}
+
+static void refusing(void)
+{
+	AUTO_SOURCE *source = NULL, *handle = NULL;
+	AUTO_MODEL *model = NULL;
+	struct error err = {0};
+	struct plan *plan = NULL;
+	struct decoder mute = fake_decoder;
+
+	unit_begin("a format that cannot encode says so for all but contents");
+	model = model_of("FAKE\1abcd", 9, &source, &handle);
+	mute.encode = NULL;
+	model->decoder = &mute;
+	CHECK_INT(model_check(model, NULL, &err), 0);
+	CHECK_INT(tree_remove(model->tree, tree_at(model->tree, "layers"), NULL), 0);
+	CHECK_INT(model_encode(model, &plan, &err), -EOPNOTSUPP);
+	CHECK_STR(err.text, "Fake containers cannot be edited so");
+	CHECK(plan == NULL);
+}
+
 int main(void)
 {
 	opening();
 	asking();
+	encoding();
+	refusing();
 	return unit_end();
 }
