@@ -70,7 +70,7 @@ units: $(UNIT_PROGRAMS)
 
 $(PROGRAM): $(BUILD)/obj/mount/main.o $(LIBRARY)
 	$(call say,link)
-	$(Q)$(LINK) -o $@ $^ $(PACKAGE_LIBS) $(LDLIBS)
+	$(Q)$(LINK) -o $@ $^ $(PACKAGE_LIBS) -lm $(LDLIBS)
 
 # Made anew each time: ar would keep the members of sources that are gone.
 $(LIBRARY): $(filter-out $(BUILD)/obj/mount/main.o,$(OBJECTS))
@@ -81,7 +81,7 @@ $(LIBRARY): $(filter-out $(BUILD)/obj/mount/main.o,$(OBJECTS))
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call say,link)
-	$(Q)$(LINK) -o $@ $^ $(PACKAGE_LIBS) $(LDLIBS)
+	$(Q)$(LINK) -o $@ $^ $(PACKAGE_LIBS) -lm $(LDLIBS)
 
 $(BUILD)/obj/%.o: %.c Makefile
 	$(if $(PACKAGE_LIBS),,$(error $(PACKAGES): not found by $(PKG_CONFIG); \
