@@ -18,11 +18,17 @@ static bool is_unsupported(int code)
 	return code == ENOTSUP || code == EOPNOTSUPP || code == ENOSYS;
 }
 
+static ssize_t ask(int fd, const char *name, char *out, size_t size)
+{
+	return name != NULL ? TEMP_FAILURE_RETRY(fgetxattr(fd, name, out, size))
+			    : TEMP_FAILURE_RETRY(flistxattr(fd, out, size));
+}
+
 /* All of a list of names or of a value, malloc'ed; `name` NULL asks for the list. The
  * length or -errno; an empty one gives NULL. */
 static ssize_t take(int fd, const char *name, char **out)
 {
-	ssize_t n = name != NULL ? fgetxattr(fd, name, NULL, 0) : flistxattr(fd, NULL, 0);
+	ssize_t n = ask(fd, name, NULL, 0);
 
 	*out = NULL;
 	if (n <= 0)
@@ -30,8 +36,7 @@ static ssize_t take(int fd, const char *name, char **out)
 	*out = malloc((size_t)n);
 	if (*out == NULL)
 		return -ENOMEM;
-	n = name != NULL ? fgetxattr(fd, name, *out, (size_t)n)
-			 : flistxattr(fd, *out, (size_t)n);
+	n = ask(fd, name, *out, (size_t)n);
 	return n < 0 ? -errno : n;
 }
 
@@ -53,7 +58,9 @@ static int carry_one(int from, int to, const char *name, struct error *err)
 	ssize_t n = take(from, name, &value);
 	int code = n < 0 ? (int)n : 0;
 
-	if (code == 0 && fsetxattr(to, name, n > 0 ? value : "", (size_t)n, 0) < 0 &&
+	if (code == 0 &&
+		TEMP_FAILURE_RETRY(
+			fsetxattr(to, name, n > 0 ? value : "", (size_t)n, 0)) < 0 &&
 		!has_already(to, name, value, (size_t)n))
 		code = error_set(err, EOPNOTSUPP,
 			"its attribute %s cannot be given to a new file: %s", name,
@@ -93,12 +100,12 @@ int commit_carry_over(int from, const struct stat *st, int to, struct error *err
 	/* Others may have changed mode and owner since: neither changes the times. */
 	if (fstat(from, &now) < 0)
 		now = *st;
-	if (fchown(to, now.st_uid, now.st_gid) < 0)
+	if (TEMP_FAILURE_RETRY(fchown(to, now.st_uid, now.st_gid)) < 0)
 		return error_set(err, EOPNOTSUPP,
 			"user %ju, group %ju cannot be given to a new file: %s",
 			(uintmax_t)now.st_uid, (uintmax_t)now.st_gid, strerror(errno));
 	code = carry_xattrs(from, to, err);
-	if (code == 0 && fchmod(to, now.st_mode & 07777) < 0)
+	if (code == 0 && TEMP_FAILURE_RETRY(fchmod(to, now.st_mode & 07777)) < 0)
 		code = error_set(err, EOPNOTSUPP,
 			"mode %o cannot be given to a new file: %s",
 			(unsigned)now.st_mode & 07777, strerror(errno));

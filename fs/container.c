@@ -165,11 +165,9 @@ static int take_file(struct container *c, struct error *err)
 
 int container_new_source(struct container *c, struct source **out, struct error *err)
 {
-	int fd = fcntl(c->fd, F_DUPFD_CLOEXEC, 0);
+	int fd = -1, code = file_dup(c->fd, &fd, c->name, err);
 
-	if (fd < 0)
-		return error_set(err, errno, "%s: %s", c->name, strerror(errno));
-	return source_from_fd(out, fd, c->name, err);
+	return code < 0 ? code : source_from_fd(out, fd, c->name, err);
 }
 
 void container_settle(struct container *c, int fd, struct source *source)

@@ -16,6 +16,21 @@ void file_close(int *fd)
 	*fd = -1;
 }
 
+int file_dup(int fd, int *out, const char *name, struct error *err)
+{
+	int other = TEMP_FAILURE_RETRY(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+
+	if (other < 0)
+		return error_set(err, errno, "%s: %s", name, strerror(errno));
+	*out = other;
+	return 0;
+}
+
+int file_remove(int folder, const char *name)
+{
+	return TEMP_FAILURE_RETRY(unlinkat(folder, name, 0)) < 0 ? -errno : 0;
+}
+
 /* Reads up to the end of the file; *done is what there was. */
 static int read_some(int fd, const char *name, void *buf, size_t len, uint64_t off,
 	size_t *done, struct error *err)

@@ -20,6 +20,12 @@ static inline uint64_t least(uint64_t a, uint64_t b)
 void file_close(int *fd);
 #define AUTO_FD __attribute__((cleanup(file_close))) int
 
+/* Another descriptor of the same open file description. */
+int file_dup(int fd, int *out, const char *name, struct error *err);
+/* Removes a file that is there only by the way; whoever needs to know that it is gone
+ * looks at the result (0 or -errno). */
+int file_remove(int folder, const char *name);
+
 /* Exactly `len` bytes; -EIO where the file ends before. */
 int file_read(
 	int fd, const char *name, void *buf, size_t len, uint64_t off, struct error *err);

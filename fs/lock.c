@@ -103,7 +103,7 @@ void lock_record_write(
 		return;
 	record_name(name, st);
 	if (strcmp(name, record->name) != 0 && record->name[0] != '\0')
-		(void)unlinkat(record->folder, record->name, 0);
+		(void)file_remove(record->folder, record->name);
 	memcpy(record->name, name, sizeof name);
 	n = snprintf(text, sizeof text, "%jd\n%s\n", (intmax_t)getpid(),
 		mountpoint != NULL ? mountpoint : "");
@@ -116,7 +116,7 @@ void lock_record_write(
 void lock_record_done(struct lock_record *record)
 {
 	if (record->folder >= 0 && record->name[0] != '\0')
-		(void)unlinkat(record->folder, record->name, 0);
+		(void)file_remove(record->folder, record->name);
 	record->name[0] = '\0';
 	file_close(&record->folder);
 }

@@ -37,7 +37,7 @@ static int create(const struct patch *patch, int *out, struct error *err)
 	int fd;
 
 	/* What a failed commit could not remove. The lock says that it is nobody's. */
-	(void)unlinkat(patch->place->folder, patch->place->tmp, 0);
+	(void)file_remove(patch->place->folder, patch->place->tmp);
 	fd = TEMP_FAILURE_RETRY(
 		openat(patch->place->folder, patch->place->tmp, flags, 0600));
 	if (fd < 0)
@@ -133,7 +133,7 @@ static int note(struct patch *patch, struct error *err)
 			strerror(errno));
 	folder[n] = '\0';
 	n = snprintf(path, sizeof path, "%s/%s", folder, patch->place->journal);
-	if (fsetxattr(c->fd, JOURNAL_XATTR, path, (size_t)n, 0) < 0)
+	if (TEMP_FAILURE_RETRY(fsetxattr(c->fd, JOURNAL_XATTR, path, (size_t)n, 0)) < 0)
 		return error_set(err, errno, "%s: noting where its journal is: %s",
 			c->path, strerror(errno));
 	return file_sync(c->fd, c->path, err);
@@ -161,7 +161,7 @@ static int prepare(struct patch *patch, struct error *err)
 
 static void take_back(struct patch *patch)
 {
-	(void)unlinkat(patch->place->folder, patch->place->tmp, 0);
+	(void)file_remove(patch->place->folder, patch->place->tmp);
 	if (patch->c->means.note)
 		(void)fremovexattr(patch->c->fd, JOURNAL_XATTR);
 	if (patch->reserved)
@@ -181,7 +181,7 @@ static int publish(struct patch *patch, struct error *err)
 			strerror(errno));
 	code = file_sync_folder(place->folder, patch->c->path, err);
 	if (code < 0) {
-		(void)unlinkat(place->folder, place->journal, 0);
+		(void)file_remove(place->folder, place->journal);
 		container_set_readonly(patch->c,
 			"the disk failed while an edit was being committed: %s",
 			strerror(-code));

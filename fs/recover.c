@@ -60,8 +60,8 @@ struct leftovers *recover_place(struct container *c)
 /* Folders and the like under these names are nobody's leftovers and stay. */
 static void remove_unmade(struct container *c, const struct leftovers *left)
 {
-	bool new = left->folder >= 0 && unlinkat(left->folder, left->new, 0) == 0;
-	bool tmp = left->folder >= 0 && unlinkat(left->folder, left->tmp, 0) == 0;
+	bool new = left->folder >= 0 && file_remove(left->folder, left->new) == 0;
+	bool tmp = left->folder >= 0 && file_remove(left->folder, left->tmp) == 0;
 
 	if (new || tmp)
 		c->recovered = "an edit that was not finished was taken back";
@@ -147,9 +147,11 @@ static int find_journal(struct container *c, struct found *found)
 
 int recover_retire(struct container *c, int folder, const char *name, struct error *err)
 {
-	if (TEMP_FAILURE_RETRY(unlinkat(folder, name, 0)) < 0 && errno != ENOENT)
-		return error_set(err, errno, "%s: removing the journal: %s", name,
-			strerror(errno));
+	int code = file_remove(folder, name);
+
+	if (code < 0 && code != -ENOENT)
+		return error_set(err, -code, "%s: removing the journal: %s", name,
+			strerror(-code));
 	/* A note that stays leads nowhere and says nothing. */
 	(void)fremovexattr(c->fd, JOURNAL_XATTR);
 	return file_sync_folder(folder, name, err);

@@ -70,7 +70,7 @@ static int create(struct rewrite *rewrite, struct error *err)
 	int code;
 
 	/* What a failed commit could not remove. The lock says that it is nobody's. */
-	(void)unlinkat(c->beside.folder, c->beside.new, 0);
+	(void)file_remove(c->beside.folder, c->beside.new);
 	rewrite->fd =
 		TEMP_FAILURE_RETRY(openat(c->beside.folder, c->beside.new, flags, 0600));
 	if (rewrite->fd < 0)
@@ -176,7 +176,7 @@ static int prepare(struct rewrite *rewrite, struct error *err)
 {
 	struct commit *commit = rewrite->commit;
 	struct container *c = rewrite->c;
-	int fd, code = check_space(rewrite, err);
+	int fd = -1, code = check_space(rewrite, err);
 
 	if (code == 0)
 		code = create(rewrite, err);
@@ -186,11 +186,10 @@ static int prepare(struct rewrite *rewrite, struct error *err)
 		code = commit_carry_over(c->fd, &c->st, rewrite->fd, err);
 	if (code == 0)
 		code = file_sync(rewrite->fd, "the new file", err);
+	if (code == 0)
+		code = file_dup(rewrite->fd, &fd, "the new file", err);
 	if (code < 0)
 		return code;
-	fd = fcntl(rewrite->fd, F_DUPFD_CLOEXEC, 0);
-	if (fd < 0)
-		return error_set(err, errno, "%s: %s", c->path, strerror(errno));
 	code = source_from_fd(&rewrite->source, fd, c->name, err);
 	if (code == 0)
 		code = commit->ops->verify(commit->arg, rewrite->source, err);
@@ -318,7 +317,7 @@ int commit_rewrite(struct commit *commit, struct error *err)
 	/* The old file, or a new one that did not come to be. An old one that could not
 	 * be put back is not ours to remove. */
 	if (!rewrite.exchanged)
-		(void)unlinkat(commit->c->beside.folder, commit->c->beside.new, 0);
+		(void)file_remove(commit->c->beside.folder, commit->c->beside.new);
 	source_unref(&rewrite.source);
 	file_close(&rewrite.fd);
 	free(rewrite.piece);

@@ -1,0 +1,515 @@
+/*
+ * A commit that is killed before any of its system calls, or in which one of them
+ * fails, leaves the old container or the new one, whole, and recovery leaves nothing
+ * beside it. So does a recovery that is killed itself.
+ *
+ * The commit runs in a child that is traced, which stops before each call. Nothing in
+ * the code under test knows about it.
+ */
+#include "fs/container.h"
+#include "tests/unit/unit.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MODEL "model"
+#define SIZE_MAX_TESTED 200000
+#define OLD_SIZE 100000
+/* Kills and failures of one edit; it makes about a tenth of these calls. */
+#define CALLS_MAX 1000
+
+/* One kind of edit. */
+struct kind {
+	const char *name;
+	enum commit_mode mode;
+	bool two_names;
+	int (*plan)(struct plan *plan);
+};
+
+enum fault { NO_FAULT, KILL, FAIL, SHORT };
+
+/* What befalls the n-th call (from 1), or all of them where n is 0. */
+struct mishap {
+	enum fault fault;
+	unsigned n;
+	int code;
+};
+
+/* What runs in the child. */
+struct job {
+	const struct kind *kind;
+	bool recover; /* else: commit */
+};
+
+/* Shared with the child. */
+static struct {
+	int code;
+	unsigned long call; /* that was made to fail */
+} * report;
+
+static char before[OLD_SIZE], after[SIZE_MAX_TESTED];
+static size_t after_len;
+static unsigned n_faults;
+
+static int plan_places(struct plan *plan)
+{
+	const char *bytes = "edited in several places";
+
+	for (uint64_t off = 10; off < OLD_SIZE - 100; off += 20000)
+		if (plan_write(plan, off, bytes, strlen(bytes), NULL) < 0)
+			return -1;
+	return 0;
+}
+
+static int plan_growing(struct plan *plan)
+{
+	static char more[50000];
+
+	memset(more, 'm', sizeof more);
+	if (plan_places(plan) < 0)
+		return -1;
+	return plan_write(plan, OLD_SIZE - 300, more, sizeof more, NULL);
+}
+
+static int plan_shrinking(struct plan *plan)
+{
+	return plan_places(plan) < 0 ? -1 : plan_cut(plan, OLD_SIZE / 2 + 77, NULL);
+}
+
+static int plan_moving(struct plan *plan)
+{
+	if (plan_cut(plan, 0, NULL) < 0 || plan_bytes(plan, "new head", 8, NULL) < 0 ||
+		plan_fill(plan, ' ', 5000, NULL) < 0)
+		return -1;
+	return plan_old(plan, 8, OLD_SIZE - 8, NULL);
+}
+
+static const struct kind kinds[] = {
+	{"a patch", COMMIT_PATCH, false, plan_places},
+	{"a patch that grows the file", COMMIT_PATCH, false, plan_growing},
+	{"a patch that shrinks the file", COMMIT_PATCH, false, plan_shrinking},
+	{"a patch of a file with two names", COMMIT_PATCH, true, plan_places},
+	{"a rewrite", COMMIT_REWRITE, false, plan_places},
+	{"a rewrite that moves all data", COMMIT_AUTO, false, plan_moving},
+};
+
+static void remove_leftovers(void)
+{
+	DIR *dir = opendir(".");
+
+	for (struct dirent *e; (e = readdir(dir)) != NULL;)
+		if (strncmp(e->d_name, ".weightfs-", 10) == 0)
+			unlink(e->d_name);
+	closedir(dir);
+}
+
+static bool has_leftover(const char *suffix)
+{
+	DIR *dir = opendir(".");
+	bool found = false;
+
+	for (struct dirent *e; (e = readdir(dir)) != NULL;)
+		found |= strncmp(e->d_name, ".weightfs-", 10) == 0 &&
+			 strstr(e->d_name, suffix) != NULL;
+	closedir(dir);
+	return found;
+}
+
+static void fresh(const struct kind *kind)
+{
+	int fd;
+
+	remove_leftovers();
+	unlink(MODEL);
+	unlink("link");
+	fd = open(MODEL, O_WRONLY | O_CREAT | O_EXCL, 0644);
+	if (fd < 0 || write(fd, before, OLD_SIZE) != OLD_SIZE || close(fd) < 0 ||
+		(kind->two_names && link(MODEL, "link") < 0))
+		unit_fail("making a model: %s", strerror(errno));
+}
+
+static int make_plan(const struct kind *kind, struct source *old, struct plan **plan)
+{
+	if (plan_new(plan, old, NULL) < 0 || plan_old(*plan, 0, OLD_SIZE, NULL) < 0)
+		return -1;
+	return kind->plan(*plan);
+}
+
+/* What the edit makes of the file. */
+static void expect(const struct kind *kind)
+{
+	AUTO_SOURCE *old = NULL, *outcome = NULL;
+	AUTO_PLAN *plan = NULL;
+
+	CHECK_INT(source_memory(&old, before, OLD_SIZE, "old", NULL), 0);
+	CHECK_INT(make_plan(kind, old, &plan), 0);
+	CHECK_INT(plan_outcome(plan, &outcome, NULL), 0);
+	after_len = (size_t)source_size(outcome);
+	CHECK_INT(source_read(outcome, 0, after, after_len, NULL), 0);
+}
+
+/* The child. */
+
+static int verify(void *arg, struct source *outcome, struct error *err)
+{
+	(void)arg, (void)outcome, (void)err;
+	return 0;
+}
+
+static int enter(void *arg, const struct plan *plan, bool patch, struct error *err)
+{
+	(void)arg, (void)plan, (void)patch, (void)err;
+	return 0;
+}
+
+static void leave(void *arg, int code, struct source *now)
+{
+	(void)arg, (void)code, (void)now;
+}
+
+static int do_commit(const struct kind *kind)
+{
+	static const struct commit_ops ops = {verify, enter, leave};
+	const struct container_options options = {.mode = kind->mode};
+	struct container *c = NULL;
+	struct plan *plan = NULL;
+
+	if (container_open(&c, MODEL, &options, NULL) < 0 ||
+		make_plan(kind, container_source(c), &plan) < 0)
+		_exit(2);
+	(void)raise(SIGSTOP);
+	return container_commit(c, plan, &ops, NULL, NULL);
+}
+
+static int do_recover(void)
+{
+	const struct container_options options = {.mode = COMMIT_AUTO};
+	struct container *c = NULL;
+
+	(void)raise(SIGSTOP);
+	return container_open(&c, MODEL, &options, NULL);
+}
+
+static void child(const struct job *job)
+{
+	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
+		_exit(77);
+	report->code = job->recover ? do_recover() : do_commit(job->kind);
+	(void)raise(SIGSTOP);
+	_exit(0);
+}
+
+/* The tracer. */
+
+/* Calls that can fail for reasons of the disk. */
+static bool is_file_call(unsigned long call)
+{
+	static const unsigned long calls[] = {SYS_openat, SYS_pread64, SYS_pwrite64,
+		SYS_fsync, SYS_ftruncate, SYS_fallocate, SYS_renameat2, SYS_unlinkat,
+		SYS_fchown, SYS_fchmod, SYS_fsetxattr, SYS_fgetxattr, SYS_flistxattr,
+		SYS_copy_file_range, SYS_fcntl, SYS_utimensat, SYS_lseek};
+
+#ifdef SYS_renameat
+	if (call == SYS_renameat)
+		return true;
+#endif
+	for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
+		if (calls[i] == call)
+			return true;
+	return false;
+}
+
+#ifdef __x86_64__
+#define CAN_FAIL true
+#define REGISTER(name) offsetof(struct user, regs.name)
+
+/* The call is not made, and returns the error. The tracee stands before it. */
+static void fail_call(pid_t pid, int code)
+{
+	int status;
+
+	(void)ptrace(PTRACE_POKEUSER, pid, REGISTER(orig_rax), -1L);
+	(void)ptrace(PTRACE_SYSCALL, pid, NULL, NULL);
+	(void)waitpid(pid, &status, 0);
+	(void)ptrace(PTRACE_POKEUSER, pid, REGISTER(rax), (long)-code);
+}
+
+/* Reads and writes move half of what they could. */
+static void halve_call(pid_t pid, unsigned long call, unsigned long len)
+{
+	if ((call == SYS_pread64 || call == SYS_pwrite64) && len > 1)
+		(void)ptrace(PTRACE_POKEUSER, pid, REGISTER(rdx), len / 2);
+}
+#else
+#define CAN_FAIL false
+static void fail_call(pid_t pid, int code)
+{
+	(void)pid, (void)code;
+}
+static void halve_call(pid_t pid, unsigned long call, unsigned long len)
+{
+	(void)pid, (void)call, (void)len;
+}
+#endif
+
+/* Runs on to the next call; false when the child stops for itself or ends. */
+static bool next_call(pid_t pid, unsigned long *call, unsigned long *third)
+{
+	struct __ptrace_syscall_info info;
+	int status;
+
+	for (;;) {
+		if (ptrace(PTRACE_SYSCALL, pid, NULL, NULL) < 0 ||
+			waitpid(pid, &status, 0) < 0 || !WIFSTOPPED(status) ||
+			WSTOPSIG(status) != (SIGTRAP | 0x80))
+			return false;
+		if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info) > 0 &&
+			info.op == PTRACE_SYSCALL_INFO_ENTRY)
+			break;
+	}
+	*call = info.entry.nr;
+	*third = info.entry.args[2];
+	return true;
+}
+
+/* Lets the child run into its mishap. False: it ended before it came to that. */
+static bool trace(pid_t pid, const struct mishap *mishap)
+{
+	unsigned long call, third;
+	unsigned n = 0;
+
+	while (next_call(pid, &call, &third)) {
+		if (mishap->fault == SHORT)
+			halve_call(pid, call, third);
+		if (mishap->fault == FAIL && !is_file_call(call))
+			continue;
+		if (++n != mishap->n)
+			continue;
+		if (mishap->fault == KILL)
+			return true;
+		report->call = call;
+		fail_call(pid, mishap->code);
+		while (next_call(pid, &call, &third))
+			;
+		return true;
+	}
+	return false;
+}
+
+/* Runs the job. Whether the mishap came to pass. */
+static bool run(const struct job *job, const struct mishap *mishap)
+{
+	const long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL;
+	int status = 0;
+	pid_t pid = fork();
+	bool met;
+
+	if (pid == 0)
+		child(job);
+	if (waitpid(pid, &status, 0) < 0 || !WIFSTOPPED(status)) {
+		unit_fail("the child did not begin (status %x)", (unsigned)status);
+		return false;
+	}
+	(void)ptrace(PTRACE_SETOPTIONS, pid, NULL, options);
+	report->code = 1;
+	met = trace(pid, mishap);
+	(void)kill(pid, SIGKILL);
+	(void)waitpid(pid, &status, 0);
+	n_faults += met;
+	return met;
+}
+
+/* What is there afterwards. */
+
+static bool source_is(struct source *source, const char *want, size_t len)
+{
+	static char got[SIZE_MAX_TESTED];
+
+	return source_size(source) == len &&
+	       source_read(source, 0, got, len, NULL) == 0 && memcmp(got, want, len) == 0;
+}
+
+/* 0: the old state, 1: the new one, -1: neither. */
+static int state_of(struct container *c)
+{
+	if (source_is(container_source(c), before, OLD_SIZE))
+		return 0;
+	return source_is(container_source(c), after, after_len) ? 1 : -1;
+}
+
+static int state_when_opened(const struct container_options *options)
+{
+	struct container *c = NULL;
+	struct error err = {0};
+	int state;
+
+	if (container_open(&c, MODEL, options, &err) < 0) {
+		unit_fail("%s", err.text);
+		return -1;
+	}
+	if (!options->readonly && container_readonly(c) != NULL)
+		unit_fail("it is read-only: %s", container_readonly(c));
+	state = state_of(c);
+	container_close(&c);
+	return state;
+}
+
+/* Whole when read, whole when recovered, nothing beside it. */
+static int check_whole(const struct kind *kind, const struct mishap *mishap)
+{
+	int read = state_when_opened(&(struct container_options){.readonly = true});
+	int state = state_when_opened(&(struct container_options){.mode = kind->mode});
+
+	if (read < 0 || read != state)
+		unit_fail("%s, call %u: read as %d, recovered as %d", kind->name,
+			mishap->n, read, state);
+	if (has_leftover(""))
+		unit_fail("%s, call %u: something is left", kind->name, mishap->n);
+	return state;
+}
+
+static void killed(const struct kind *kind)
+{
+	struct mishap mishap = {.fault = KILL};
+	bool met = true;
+	int state = 0;
+
+	for (mishap.n = 1; met && mishap.n < CALLS_MAX; mishap.n++) {
+		fresh(kind);
+		met = run(&(struct job){.kind = kind}, &mishap);
+		state = check_whole(kind, &mishap);
+	}
+	CHECK(!met && state == 1);
+	CHECK_INT(report->code, 0);
+}
+
+/* Wherever a kill leaves a journal, its recovery is killed at every call. */
+static void killed_twice(const struct kind *kind)
+{
+	struct mishap first = {.fault = KILL}, second = {.fault = KILL};
+	bool met = true, again;
+
+	for (first.n = 1; met && first.n < CALLS_MAX; first.n++) {
+		again = true;
+		for (second.n = 1; met && again && second.n < CALLS_MAX; second.n++) {
+			fresh(kind);
+			met = run(&(struct job){.kind = kind}, &first);
+			if (!has_leftover(".journal"))
+				break;
+			again = run(
+				&(struct job){.kind = kind, .recover = true}, &second);
+			CHECK_INT(check_whole(kind, &second), 1);
+		}
+	}
+}
+
+static void failed(const struct kind *kind, int code)
+{
+	struct mishap mishap = {.fault = FAIL, .code = code};
+	bool met = true;
+
+	for (mishap.n = 1; met && mishap.n < CALLS_MAX; mishap.n++) {
+		int state;
+
+		fresh(kind);
+		met = run(&(struct job){.kind = kind}, &mishap);
+		state = check_whole(kind, &mishap);
+		if (state != (report->code == 0))
+			unit_fail("%s, call %u (%lu), %s: it answered %d, the container "
+				  "is %s",
+				kind->name, mishap.n, report->call, strerror(code),
+				report->code, state == 1 ? "new" : "old");
+		if (code == EINTR && report->code == -EINTR)
+			unit_fail("%s, call %u (%lu): it gave up when it was interrupted",
+				kind->name, mishap.n, report->call);
+	}
+	CHECK(!met);
+}
+
+static void shortened(const struct kind *kind)
+{
+	fresh(kind);
+	(void)run(&(struct job){.kind = kind}, &(struct mishap){.fault = SHORT});
+	CHECK_INT(report->code, 0);
+	CHECK_INT(check_whole(kind, &(struct mishap){0}), 1);
+}
+
+static void all_kinds(const char *sentence, void (*test)(const struct kind *kind))
+{
+	unit_begin(sentence);
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		expect(&kinds[i]);
+		test(&kinds[i]);
+	}
+}
+
+static void fail_io(const struct kind *kind)
+{
+	failed(kind, EIO);
+}
+
+static void fail_space(const struct kind *kind)
+{
+	failed(kind, ENOSPC);
+}
+
+static void fail_interrupted(const struct kind *kind)
+{
+	failed(kind, EINTR);
+}
+
+static bool may_trace(void)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0);
+	return waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+int main(void)
+{
+	const char *folder = getenv("TEST_DIR");
+	char own[] = "/var/tmp/weightfs-unit-XXXXXX";
+
+	if (!may_trace()) {
+		printf("tracing a process is not permitted here\n");
+		return 77;
+	}
+	report = mmap(NULL, sizeof *report, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (report == MAP_FAILED || chdir(folder != NULL ? folder : mkdtemp(own)) < 0)
+		return 1;
+	for (size_t i = 0; i < OLD_SIZE; i++)
+		before[i] = (char)(i * 7 + i / 256);
+	all_kinds("killed before any call, a commit leaves the old state or the new one",
+		killed);
+	all_kinds("killed before any call, a recovery can be repeated", killed_twice);
+	if (CAN_FAIL) {
+		all_kinds(
+			"where a call fails with EIO, the answer tells which state it is",
+			fail_io);
+		all_kinds("the same where a call fails with ENOSPC", fail_space);
+		all_kinds("the same where a call is interrupted, and it is made again",
+			fail_interrupted);
+		all_kinds("short reads and writes are gone on with", shortened);
+	}
+	unit_close();
+	printf("# %u faults\n", n_faults);
+	remove_leftovers();
+	unlink("link");
+	unlink(MODEL);
+	if (folder == NULL)
+		(void)rmdir(own);
+	return unit_end();
+}
