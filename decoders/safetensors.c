@@ -98,6 +98,9 @@ static int decode_entry(
 		error_prefix(err, "shape");
 		return rc == -ENOMEM ? rc : -EINVAL;
 	}
+	if (entry.twice)
+		model_set_readonly(d->model, "tensor %.*s: a member stands twice",
+			(int)d->name.len, d->name.bytes);
 	return decode_range(d, &entry, node->tensor, err);
 }
 
@@ -169,7 +172,8 @@ static void decode_metadata(struct decoding *d, json_value member)
 			d->model, "%s stands twice in the header", SAFETENSORS_METADATA);
 	d->layout->metadata_off = SAFETENSORS_HEADER_AT + (uint64_t)(raw - d->text);
 	d->layout->metadata_len = len;
-	if (safetensors_metadata_check(d->json, member, &wrong, &why) < 0)
+	if (json_type(d->json, member) != JSON_NULL && /* which is none, officially */
+		safetensors_metadata_check(d->json, member, &wrong, &why) < 0)
 		model_set_readonly(d->model, "%s: %s", SAFETENSORS_METADATA, why.text);
 }
 

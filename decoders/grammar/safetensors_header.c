@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DTYPE_NAME_MAX 64 /* of a type that is not in the table */
+/* Of a type that is not in the table. */
+#define DTYPE_NAME_MAX 64
+#define DTYPE_LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
 
 /* Types of the specification, often met ones first. */
 static const struct {
@@ -99,6 +101,23 @@ static int refuse_type(const struct json *json, json_value v, const char *member
 		v != JSON_NONE ? json_type_name(json_type(json, v)) : "none");
 }
 
+/* A number as the reference implementation reads one: digits, neither 1.0 nor 1e0. */
+static int read_uint(const struct json *json, json_value v, const char *member,
+	uint64_t *out, struct error *err)
+{
+	size_t len;
+	const char *raw = json_raw(json, v, &len);
+	int rc = json_uint64(json, v, out, err);
+
+	if (rc == 0 && strspn(raw, "0123456789") < len)
+		rc = error_set(
+			err, EINVAL, "expected an integer, found %.*s", (int)len, raw);
+	if (rc == 0)
+		return 0;
+	error_prefix(err, "%s", member);
+	return -EINVAL;
+}
+
 static bool is(const struct json *json, json_value v, enum json_type type)
 {
 	return v != JSON_NONE && json_type(json, v) == type;
@@ -108,16 +127,17 @@ static int entry_read_offsets(struct safetensors_entry *entry, const struct json
 	json_value offsets, struct error *err)
 {
 	static const char expected[] = "two offsets";
+	int rc;
 
 	if (!is(json, offsets, JSON_ARRAY) || json_count(json, offsets) != 2)
 		return refuse_type(json, offsets, "data_offsets", expected, err);
 	entry->first = json_first(json, offsets);
 	entry->last = json_next(json, entry->first);
-	if (json_uint64(json, entry->first, &entry->begin, err) < 0 ||
-		json_uint64(json, entry->last, &entry->end, err) < 0) {
-		error_prefix(err, "data_offsets");
-		return -EINVAL;
-	}
+	rc = read_uint(json, entry->first, "data_offsets", &entry->begin, err);
+	if (rc == 0)
+		rc = read_uint(json, entry->last, "data_offsets", &entry->end, err);
+	if (rc < 0)
+		return rc;
 	if (entry->begin > entry->end)
 		return error_set(err, EINVAL,
 			"data_offsets: expected an end behind %" PRIu64
@@ -138,12 +158,18 @@ int safetensors_entry_read(struct safetensors_entry *entry, const struct json *j
 		return refuse_type(json, member, "header", "an object", err);
 	for (json_value v = json_first(json, member); v != JSON_NONE;
 		v = json_next(json, v)) {
+		json_value *field = NULL;
+
 		if (json_key_is(json, v, "dtype", 5))
-			entry->dtype = v;
+			field = &entry->dtype;
 		else if (json_key_is(json, v, "shape", 5))
-			entry->shape = v;
+			field = &entry->shape;
 		else if (json_key_is(json, v, "data_offsets", 12))
-			offsets = v;
+			field = &offsets;
+		if (field == NULL)
+			continue;
+		entry->twice |= *field != JSON_NONE;
+		*field = v;
 	}
 	if (!is(json, entry->dtype, JSON_STRING))
 		return refuse_type(json, entry->dtype, "dtype", "a string", err);
@@ -171,7 +197,8 @@ static int read_new_dtype(const struct json *json, json_value v, const struct dt
 	if (name.failed)
 		return text_check(&name, err);
 	for (size_t i = 0; i < name.len; i++)
-		if (name.bytes[i] <= ' ' || name.bytes[i] > '~' || i == DTYPE_NAME_MAX)
+		if (i == DTYPE_NAME_MAX || strchr(DTYPE_LETTERS, name.bytes[i]) == NULL ||
+			name.bytes[i] == '\0')
 			return error_set(err, EINVAL,
 				"dtype: expected the name of a type, found \"%.*s\"",
 				(int)(i + 1), name.bytes);
@@ -210,16 +237,27 @@ int safetensors_shape(const struct json *json, json_value v,
 			"shape: expected at most %d numbers, found %zu",
 			SAFETENSORS_RANK_MAX, json_count(json, v));
 	for (v = json_first(json, v); v != JSON_NONE; v = json_next(json, v))
-		if (json_uint64(json, v, &shape[rank++], err) < 0) {
-			error_prefix(err, "shape");
+		if (read_uint(json, v, "shape", &shape[rank++], err) < 0)
 			return -EINVAL;
-		}
 	return rank;
+}
+
+/* Whether a member is a string, and its key as well, of whole characters. */
+static bool is_text(const struct json *json, json_value member)
+{
+	AUTO_TEXT text = {0};
+
+	if (json_type(json, member) != JSON_STRING)
+		return false;
+	json_key(json, member, &text);
+	json_string(json, member, &text);
+	return !text.failed && json_utf8(text.bytes, text.len);
 }
 
 int safetensors_metadata_check(const struct json *json, json_value metadata,
 	json_value *wrong, struct error *err)
 {
+	const char *found;
 	AUTO_TEXT key = {0};
 
 	*wrong = metadata;
@@ -227,12 +265,15 @@ int safetensors_metadata_check(const struct json *json, json_value metadata,
 		return error_set(err, EINVAL, "expected an object of strings, found %s",
 			json_type_name(json_type(json, metadata)));
 	*wrong = json_first(json, metadata);
-	while (*wrong != JSON_NONE && json_type(json, *wrong) == JSON_STRING)
+	while (*wrong != JSON_NONE && is_text(json, *wrong))
 		*wrong = json_next(json, *wrong);
 	if (*wrong == JSON_NONE)
 		return 0;
+	found = json_type_name(json_type(json, *wrong));
+	if (json_type(json, *wrong) == JSON_STRING)
+		found = "half a character";
 	text_put(&key, "", 0);
 	json_key(json, *wrong, &key);
 	return error_set(err, EINVAL, "%.*s: expected a string, found %s", (int)key.len,
-		key.bytes, json_type_name(json_type(json, *wrong)));
+		key.bytes, found);
 }

@@ -35,8 +35,8 @@ void safetensors_header_done(struct safetensors_header *header);
 	__attribute__((cleanup(safetensors_header_done))) struct safetensors_header
 bool safetensors_is_metadata(const struct json *json, json_value member);
 /* The first part of a metadata value that the reference implementation refuses (it
- * wants an object of strings), with -EINVAL and "KEY: expected a string, found a number"
- * in `err`; JSON_NONE and 0 where all is well. */
+ * wants an object of strings, without half characters), with -EINVAL and "KEY: expected a
+ * string, found a number" in `err`; JSON_NONE and 0 where all is well. */
 int safetensors_metadata_check(const struct json *json, json_value metadata,
 	json_value *wrong, struct error *err);
 
@@ -44,6 +44,7 @@ int safetensors_metadata_check(const struct json *json, json_value metadata,
 struct safetensors_entry {
 	json_value member, dtype, shape, first, last; /* the last two: data_offsets */
 	uint64_t begin, end;
+	bool twice; /* one of the three stands twice, which is refused officially */
 };
 
 /* -EINVAL when a member is missing, of another type or no range. The last of several

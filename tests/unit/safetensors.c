@@ -263,6 +263,16 @@ static void hostile(void)
 		"tensor a: header: expected an object, found a number");
 	complains("{\"__metadata__\":{\"n\":1}}", 0, "", 0,
 		"__metadata__: n: expected a string, found a number");
+	complains("{\"__metadata__\":{\"n\":\"\\ud800\"}}", 0, "", 0,
+		"__metadata__: n: expected a string, found half a character");
+	complains("{\"__metadata__\":null}", 0, "", 0, NULL);
+	complains("{\"__metadata__\":{},\"__metadata__\":{}}", 0, "", 0,
+		"__metadata__ stands twice in the header");
+	complains("{\"a\":{\"dtype\":\"U8\",\"shape\":[8.0]," OFFSETS "[0,8]}}", 0, eight,
+		8, "tensor a: shape: expected an integer, found 8.0");
+	complains("{\"a\":{\"dtype\":\"U8\",\"dtype\":\"U8\",\"shape\":[8]," OFFSETS
+		  "[0,8]}}",
+		0, eight, 8, "tensor a: a member stands twice");
 	complains("{\"\\ud800\":{\"dtype\":\"U8\",\"shape\":[8]," OFFSETS "[0,8]}}", 0,
 		eight, 8, "the name of a tensor has half a character");
 }
