@@ -47,7 +47,7 @@ struct hdf5_object {
 	uint32_t n_names;      /* hard links that lead here */
 	uint32_t n_attributes; /* GROUP; else not counted */
 	uint64_t address;
-	const char *error; /* DAMAGED: why */
+	const char *error; /* DAMAGED: why; GROUP: why its list breaks off */
 };
 
 struct hdf5_link {
@@ -55,6 +55,7 @@ struct hdf5_link {
 	uint32_t group;	  /* the object that has it; 0: the root's */
 	uint32_t object;  /* HARD: where it leads */
 	uint32_t next;	  /* of the same group; 0: the last */
+	uint32_t depth;	  /* links from the root to here */
 	const char *name; /* NUL-terminated; any bytes but '/' */
 	uint32_t len;
 	const char *target; /* SOFT: the path; EXTERNAL: "FILE:PATH"; else NULL */

@@ -1,0 +1,264 @@
+/*
+ * hdf5_private: what the hdf5_*.c files share and nobody else includes.
+ *
+ * Functions whose names end in _locked want the lock of libhdf5 to be held; those that
+ * call libhdf5 and have no such name take it. The lock is not recursive, and no blob is
+ * read, and none let go, while it is held: a blob may need it.
+ */
+#ifndef WEIGHTFS_GRAMMAR_HDF5_PRIVATE_H
+#define WEIGHTFS_GRAMMAR_HDF5_PRIVATE_H
+
+#include "decoders/grammar/hdf5.h"
+#include "decoders/grammar/json.h"
+#include <hdf5.h>
+
+#define HDF5_LZF 32000	  /* h5py's own filter */
+#define HDF5_RANK_MAX 128 /* of a dataset with the dimensions of its array type */
+#define HDF5_CHUNK_MAX                                                                \
+	(1u << 30)		 /* decoded bytes of one chunk that is decoded at all \
+				  */
+#define HDF5_TEXT_MAX (1u << 28) /* bytes of variable length that are read at once */
+
+/* --- hdf5_file.c: the lock, errors, opening --- */
+
+void hdf5_lock(void);
+void hdf5_unlock(void);
+/* For a lock that ends with its block: AUTO_LOCK */
+static inline void hdf5_unlockp(const bool *held)
+{
+	if (*held)
+		hdf5_unlock();
+}
+#define AUTO_LOCK \
+	__attribute__((cleanup(hdf5_unlockp), unused)) bool locked_ = (hdf5_lock(), true)
+
+/* Gives back an identifier of any kind; for __attribute__((cleanup)). With the lock. */
+void hdf5_hid_close(hid_t *id);
+#define AUTO_HID __attribute__((cleanup(hdf5_hid_close))) hid_t
+
+/* The text, then ": " and libhdf5's innermost reason (or that of a failed read). To be
+ * called before any other call of libhdf5. */
+int hdf5_fail_locked(struct error *err, int code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* --- hdf5_vfd.c: the bytes that libhdf5 sees --- */
+
+struct hdf5_range {
+	uint64_t begin, end;
+};
+
+/* A file as libhdf5 sees it: a source, and over it what was written. */
+struct hdf5_image {
+	struct source *source; /* a reference */
+	bool writable;
+	bool opened;		   /* once: what else libhdf5 wants to open is refused */
+	struct spill *spill;	   /* written bytes at their own offsets; NULL: none */
+	struct hdf5_range *ranges; /* what was written: sorted, apart */
+	size_t n_ranges, cap_ranges;
+	uint64_t size;	  /* the end of the file */
+	struct error err; /* of the last read or write that failed */
+};
+
+int hdf5_image_init(struct hdf5_image *image, struct source *source, bool writable,
+	struct error *err);
+void hdf5_image_done(struct hdf5_image *image);
+/* Opens the image with libhdf5: the file's identifier, or a negative errno. */
+int hdf5_image_open_locked(struct hdf5_image *image, hid_t *file, struct error *err);
+int hdf5_image_write(struct hdf5_image *image, uint64_t off, const void *buf, size_t len,
+	struct error *err);
+/* Puts the old container with all that was written into `plan`; the spill goes with it.
+ */
+int hdf5_image_plan(struct hdf5_image *image, struct plan *plan, struct error *err);
+
+/* --- hdf5_file.c, hdf5_walk.c --- */
+
+struct hdf5_cache;
+
+struct hdf5 {
+	unsigned refs; /* atomic */
+	struct hdf5_image image;
+	hid_t file;
+	char *readonly;
+	struct hdf5_link *links; /* [0] is not used */
+	uint32_t n_links, cap_links;
+	struct hdf5_object *objects; /* [0] is not used */
+	uint32_t n_objects, cap_objects;
+	uint32_t *by_address;  /* open addressing: object numbers */
+	uint32_t n_by_address; /* a power of two */
+	uint32_t *by_name;     /* links by group and name */
+	uint32_t n_by_name;
+	struct hdf5_page *pages; /* memory of names */
+	struct hdf5_cache *cache;
+};
+
+void hdf5_table_done(struct hdf5 *hdf5);
+/* The object at an address; 0: none. */
+uint32_t hdf5_at_address(const struct hdf5 *hdf5, uint64_t address);
+
+/* --- hdf5_types.c --- */
+
+/* Bytes of an element that are not in NAME.bin as they are in the file. */
+struct hdf5_swap {
+	uint32_t off, width, count;
+	bool spaces; /* strings padded with spaces: with NULs in NAME.bin; else numbers in
+			the other byte order */
+};
+
+/* What an HDF5 type is in the tree. */
+struct hdf5_form {
+	const struct dtype *dtype; /* of what is left without the array's dimensions */
+	unsigned rank;		   /* dimensions of an array type */
+	uint64_t shape[HDF5_RANK_MAX];
+	size_t size;   /* bytes of an element in the file, the array's dimensions in it */
+	bool variable; /* has strings or sequences of variable length, or references */
+	bool enumerated;	 /* an enumeration that is no bool */
+	struct hdf5_swap *swaps; /* owned */
+	size_t n_swaps;
+};
+
+int hdf5_form_locked(hid_t type, struct hdf5_form *form, struct error *err);
+void hdf5_form_done(struct hdf5_form *form);
+#define AUTO_FORM __attribute__((cleanup(hdf5_form_done))) struct hdf5_form
+/* Turns whole elements from how the file has them into how the tree has them; and back.
+ */
+void hdf5_swap(const struct hdf5_form *form, void *elements, size_t n);
+void hdf5_swap_back(const struct hdf5_form *form, void *elements, size_t n);
+/* The HDF5 type that a new tensor gets; *tagged where only an attribute `dtype` tells
+ * what it is. A negative errno where it has none. */
+int hdf5_type_locked(
+	const struct dtype *dtype, hid_t *type, bool *tagged, struct error *err);
+/* The dtype of a number's type (integer, float, bitfield, enumeration, complex) in
+ * either byte order, or NULL; *swap: it is the other one. */
+const struct dtype *hdf5_number_locked(hid_t type, bool *swap);
+/* Whether it is h5py's bool: an enumeration FALSE = 0, TRUE = 1. */
+bool hdf5_is_bool_locked(hid_t type);
+
+/* --- hdf5_chunks.c --- */
+
+#define HDF5_FILTERS_MAX 32
+
+struct hdf5_filter {
+	int id;
+	unsigned n_values;
+	unsigned values[8];
+};
+
+/* How a dataset is chunked. */
+struct hdf5_chunking {
+	unsigned rank;
+	hsize_t dims[H5S_MAX_RANK];  /* of the dataset */
+	hsize_t chunk[H5S_MAX_RANK]; /* of one chunk */
+	size_t bytes;		     /* of one decoded chunk */
+	bool edges_plain; /* chunks that reach over the edge are not filtered */
+	bool library;	  /* a filter that only libhdf5 decodes */
+	size_t n_filters;
+	struct hdf5_filter filters[HDF5_FILTERS_MAX];
+};
+
+/* One dataset being read. */
+struct hdf5_data {
+	struct hdf5 *hdf5; /* a reference */
+	uint32_t object;
+	hid_t dataset; /* chunked ones stay open; else 0 */
+	struct hdf5_form form;
+	uint64_t bytes;
+	enum { HDF5_LINEAR, HDF5_FILLED, HDF5_COMPACT, HDF5_CHUNKED } layout;
+	uint64_t off; /* LINEAR: in the source */
+	unsigned char
+		*memory; /* COMPACT: the elements; FILLED, CHUNKED: the fill value */
+	struct hdf5_chunking chunking;
+};
+
+extern const struct blob_ops hdf5_data_ops;
+
+/* Why the filters cannot be decoded (a text in `err` and -EOPNOTSUPP), or 0. */
+int hdf5_chunking_locked(hid_t dcpl, const struct hdf5_form *form,
+	struct hdf5_chunking *out, struct error *err);
+/* Decodes one chunk, whole, in the tree's byte order. */
+int hdf5_chunk_read(struct hdf5_data *data, const hsize_t *origin, unsigned char *bytes,
+	struct error *err);
+/* A range of the logical array of a chunked dataset, through the cache. */
+int hdf5_chunks_read(struct hdf5_data *data, uint64_t off, unsigned char *buf, size_t len,
+	struct error *err);
+/* h5py's filter for libhdf5, for what is written. */
+void hdf5_lzf_register_locked(void);
+struct hdf5_cache *hdf5_cache_new(uint64_t limit);
+void hdf5_cache_free(struct hdf5_cache **cache);
+
+/* Undoes the filters (last to first) but those in `mask`. `bytes` gets exactly
+ * chunking->bytes. */
+int hdf5_unfilter(const struct hdf5_chunking *chunking, unsigned mask, unsigned char *raw,
+	size_t len, unsigned char *bytes, struct error *err);
+
+/* --- hdf5_data.c --- */
+
+/* Opens a dataset for reading its elements. */
+int hdf5_data_open_locked(
+	struct hdf5 *hdf5, uint32_t object, struct hdf5_data **out, struct error *err);
+/* Outside the lock. */
+void hdf5_data_close(struct hdf5_data **data);
+/* The dtype that an attribute gives to opaque elements of that size, or NULL. */
+const struct dtype *hdf5_tagged_locked(hid_t dataset, hid_t type);
+/* What stands in the way of reading a dataset's elements (external storage, a virtual
+ * dataset, an unknown filter): -EOPNOTSUPP with the reason, or 0. */
+int hdf5_obstacle_locked(hid_t dataset, hid_t dcpl, struct error *err);
+
+/* --- hdf5_values.c: elements <-> JSON, by their HDF5 type --- */
+
+struct hdf5_values {
+	const struct hdf5 *hdf5; /* for the paths of references; may be NULL */
+	hid_t type; /* of the elements in memory (which is that in the file) */
+	unsigned rank;
+	hsize_t dims[H5S_MAX_RANK];
+};
+
+/* Appends nested lists by shape (a scalar: the element itself). */
+void hdf5_values_put_locked(
+	const struct hdf5_values *values, const void *elements, struct text *out);
+/* Fills `elements` (zeroed; n * size bytes) from nested lists of that shape. What is
+ * allocated for variable lengths belongs to hdf5_values_free_locked(), also on failure.
+ */
+int hdf5_values_get_locked(const struct hdf5_values *values, const struct json *json,
+	json_value v, void *elements, struct error *err);
+void hdf5_values_free_locked(const struct hdf5_values *values, void *elements);
+/* How many elements. */
+uint64_t hdf5_values_count(const struct hdf5_values *values);
+/* Appends a string of a fixed size without its padding. */
+void hdf5_unpad(const char *bytes, size_t size, H5T_str_t pad, struct text *out);
+
+/* --- hdf5_attributes.c --- */
+
+/* One attribute, read. */
+struct hdf5_attribute {
+	hid_t id, type, space;
+	bool null;		   /* it has no elements: a null dataspace */
+	struct hdf5_values values; /* `type` borrowed from above */
+	void *elements;		   /* as libhdf5 reads them */
+};
+
+/* Opens and reads. To be done with in either case. */
+int hdf5_attribute_open_locked(const struct hdf5 *hdf5, hid_t object, const char *name,
+	struct hdf5_attribute *out, struct error *err);
+void hdf5_attribute_done_locked(struct hdf5_attribute *attribute);
+#define AUTO_ATTRIBUTE \
+	__attribute__((cleanup(hdf5_attribute_done_locked))) struct hdf5_attribute
+/* The image of one attribute, or {"%error": ...}. */
+void hdf5_attribute_put_locked(
+	const struct hdf5 *hdf5, hid_t object, const char *name, struct text *out);
+/* Names of an object's attributes in the container's order, each NUL-terminated. */
+int hdf5_attribute_names_locked(
+	hid_t object, struct text *names, size_t *n, struct error *err);
+/* Whether that order is the order of creation. */
+bool hdf5_attributes_tracked_locked(hid_t object);
+bool hdf5_hidden(const char *const *hide, const char *name);
+/* All but the hidden ones, as one JSON object on one line. */
+int hdf5_attributes_put_locked(const struct hdf5 *hdf5, hid_t object,
+	const char *const *hide, struct text *out, struct error *err);
+/* What says how a dataset is stored and is not shown as an attribute; may be NULL. */
+const char *const *hdf5_dataset_hide_locked(hid_t dataset);
+
+/* The elements of a dataset that has no .bin, read whole. To be done with. */
+int hdf5_dataset_values_locked(const struct hdf5 *hdf5, hid_t dataset,
+	struct hdf5_attribute *out, struct error *err);
+
+#endif

@@ -1,0 +1,412 @@
+/*
+ * hdf5_vfd: the driver through which libhdf5 does its input and output: an image is a
+ * source, and over it, in an edit, what libhdf5 wrote.
+ *
+ * libhdf5 writes at any place and reads back what it wrote, so what was written lies in a
+ * spill at its own offsets, with a sorted list of the ranges that count. At the end the
+ * ranges become regions of a plan; those that hold what was there before become none.
+ * An image is opened once: whatever else a file makes libhdf5 want to open (external
+ * links, the sources of virtual datasets) asks for a second time and is refused.
+ */
+#include "decoders/base/spill.h"
+#include "decoders/grammar/hdf5_private.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Bytes that edits may hold in memory together before they go to a temporary file. */
+#define POOL_MEMORY (64u << 20)
+#define POOL_LIMIT (UINT64_C(1) << 46)
+#define COMPARE_STEP (64 * 1024)
+#define IMAGE_NAME "model"
+#define ADDRESS_MAX ((haddr_t)INT64_MAX)
+
+/* What H5Pset_driver copies: where the image is. */
+struct driver_info {
+	struct hdf5_image *image;
+};
+
+struct driver_file {
+	H5FD_t public; /* first, as libhdf5 wants it */
+	struct hdf5_image *image;
+	haddr_t eoa;
+};
+
+static struct spill_pool pool = {
+	.dir = -1, .limit = POOL_LIMIT, .in_memory = POOL_MEMORY};
+
+/* The folder of temporary files stays open as long as the program. */
+static void open_pool(void)
+{
+	const char *dir = getenv("TMPDIR");
+
+	if (dir != NULL && dir[0] == '/')
+		pool.dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (pool.dir < 0)
+		pool.dir = open("/var/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (pool.dir < 0)
+		pool.dir = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+int hdf5_image_init(
+	struct hdf5_image *image, struct source *source, bool writable, struct error *err)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	int rc;
+
+	memset(image, 0, sizeof *image);
+	if (writable) {
+		(void)pthread_once(&once, open_pool);
+		rc = spill_new(&image->spill, &pool, err);
+		if (rc < 0)
+			return rc;
+	}
+	image->source = source_ref(source);
+	image->writable = writable;
+	image->size = source_size(source);
+	return 0;
+}
+
+void hdf5_image_done(struct hdf5_image *image)
+{
+	spill_free(&image->spill);
+	free(image->ranges);
+	source_unref(&image->source);
+	memset(image, 0, sizeof *image);
+}
+
+/* The first range that ends at or behind `off`. */
+static size_t range_at(const struct hdf5_image *image, uint64_t off)
+{
+	size_t low = 0, high = image->n_ranges, mid;
+
+	while (low < high) {
+		mid = low + (high - low) / 2;
+		if (image->ranges[mid].end < off)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+/* [begin, end) was written: ranges that it touches become one with it. */
+static int range_add(
+	struct hdf5_image *image, uint64_t begin, uint64_t end, struct error *err)
+{
+	size_t first = range_at(image, begin), last = first, cap;
+	struct hdf5_range *ranges = image->ranges;
+
+	if (image->n_ranges == image->cap_ranges) {
+		cap = image->cap_ranges == 0 ? 64 : image->cap_ranges * 2;
+		ranges = reallocarray(ranges, cap, sizeof *ranges);
+		if (ranges == NULL)
+			return error_set(err, ENOMEM, "not enough memory for an edit");
+		image->ranges = ranges;
+		image->cap_ranges = cap;
+	}
+	for (; last < image->n_ranges && ranges[last].begin <= end; last++) {
+		begin = ranges[last].begin < begin ? ranges[last].begin : begin;
+		end = ranges[last].end > end ? ranges[last].end : end;
+	}
+	memmove(ranges + first + 1, ranges + last,
+		(image->n_ranges - last) * sizeof *ranges);
+	image->n_ranges += first + 1 - last;
+	ranges[first] = (struct hdf5_range){begin, end};
+	return 0;
+}
+
+int hdf5_image_write(struct hdf5_image *image, uint64_t off, const void *buf, size_t len,
+	struct error *err)
+{
+	int rc;
+
+	if (!image->writable)
+		return error_set(err, EROFS, "the file is open for reading");
+	rc = spill_write(image->spill, off, buf, len, err);
+	if (rc == 0)
+		rc = range_add(image, off, off + len, err);
+	if (rc == 0 && off + len > image->size)
+		image->size = off + len;
+	return rc;
+}
+
+/* Bytes of the source, zeros behind its end. */
+static int read_old(struct hdf5_image *image, uint64_t off, unsigned char *buf,
+	size_t len, struct error *err)
+{
+	uint64_t size = source_size(image->source);
+	size_t n = off >= size ? 0 : size - off < len ? size - off : len;
+
+	memset(buf + n, 0, len - n);
+	return n == 0 ? 0 : source_read(image->source, off, buf, n, err);
+}
+
+static int read_written(struct hdf5_image *image, uint64_t off, unsigned char *buf,
+	size_t len, struct error *err)
+{
+	ssize_t n = spill_read(image->spill, off, buf, len, err);
+
+	if (n < 0)
+		return (int)n;
+	memset(buf + n, 0, len - n);
+	return 0;
+}
+
+static int image_read(struct hdf5_image *image, uint64_t off, unsigned char *buf,
+	size_t len, struct error *err)
+{
+	uint64_t begin, end;
+	int rc = read_old(image, off, buf, len, err);
+	size_t i;
+
+	for (i = range_at(image, off); rc == 0 && i < image->n_ranges; i++) {
+		begin = image->ranges[i].begin;
+		end = image->ranges[i].end;
+		if (begin >= off + len)
+			break;
+		begin = begin < off ? off : begin;
+		end = end > off + len ? off + len : end;
+		if (begin < end)
+			rc = read_written(
+				image, begin, buf + (begin - off), end - begin, err);
+	}
+	return rc;
+}
+
+static H5FD_t *driver_open(
+	const char *name, unsigned flags, hid_t fapl, haddr_t max_address)
+{
+	const struct driver_info *info = H5Pget_driver_info(fapl);
+	struct driver_file *file;
+
+	(void)flags;
+	(void)max_address;
+	if (info == NULL || info->image->opened || strcmp(name, IMAGE_NAME) != 0)
+		return NULL;
+	file = calloc(1, sizeof *file);
+	if (file == NULL)
+		return NULL;
+	info->image->opened = true;
+	file->image = info->image;
+	return &file->public;
+}
+
+static herr_t driver_close(H5FD_t *public)
+{
+	free(public);
+	return 0;
+}
+
+/* Two images are two files, whatever they were made of. */
+static int driver_cmp(const H5FD_t *a, const H5FD_t *b)
+{
+	const struct driver_file *fa = (const struct driver_file *)a;
+	const struct driver_file *fb = (const struct driver_file *)b;
+
+	return fa->image < fb->image ? -1 : fa->image > fb->image;
+}
+
+static herr_t driver_query(const H5FD_t *public, unsigned long *flags)
+{
+	(void)public;
+	*flags = H5FD_FEAT_AGGREGATE_METADATA | H5FD_FEAT_ACCUMULATE_METADATA |
+		 H5FD_FEAT_DATA_SIEVE | H5FD_FEAT_AGGREGATE_SMALLDATA;
+	return 0;
+}
+
+static haddr_t driver_get_eoa(const H5FD_t *public, H5FD_mem_t type)
+{
+	(void)type;
+	return ((const struct driver_file *)public)->eoa;
+}
+
+static herr_t driver_set_eoa(H5FD_t *public, H5FD_mem_t type, haddr_t address)
+{
+	(void)type;
+	((struct driver_file *)public)->eoa = address;
+	return 0;
+}
+
+static haddr_t driver_get_eof(const H5FD_t *public, H5FD_mem_t type)
+{
+	(void)type;
+	return ((const struct driver_file *)public)->image->size;
+}
+
+static bool in_reach(haddr_t address, size_t len)
+{
+	return address <= ADDRESS_MAX && len <= ADDRESS_MAX - address;
+}
+
+static herr_t driver_read(H5FD_t *public, H5FD_mem_t type, hid_t dxpl, haddr_t address,
+	size_t len, void *buf)
+{
+	struct hdf5_image *image = ((struct driver_file *)public)->image;
+
+	(void)type;
+	(void)dxpl;
+	if (!in_reach(address, len))
+		return -1;
+	return image_read(image, address, buf, len, &image->err) < 0 ? -1 : 0;
+}
+
+static herr_t driver_write(H5FD_t *public, H5FD_mem_t type, hid_t dxpl, haddr_t address,
+	size_t len, const void *buf)
+{
+	struct hdf5_image *image = ((struct driver_file *)public)->image;
+
+	(void)type;
+	(void)dxpl;
+	if (!in_reach(address, len))
+		return -1;
+	return hdf5_image_write(image, address, buf, len, &image->err) < 0 ? -1 : 0;
+}
+
+/* The file ends where libhdf5 has allocated: room that was never written is part of it.
+ */
+static herr_t driver_truncate(H5FD_t *public, hid_t dxpl, hbool_t closing)
+{
+	struct driver_file *file = (struct driver_file *)public;
+
+	(void)dxpl;
+	(void)closing;
+	if (file->image->writable)
+		file->image->size = file->eoa;
+	return 0;
+}
+
+static const H5FD_class_t driver_class = {
+	.name = "weightfs",
+	.maxaddr = ADDRESS_MAX,
+	.fc_degree = H5F_CLOSE_STRONG,
+	.fapl_size = sizeof(struct driver_info),
+	.open = driver_open,
+	.close = driver_close,
+	.cmp = driver_cmp,
+	.query = driver_query,
+	.get_eoa = driver_get_eoa,
+	.set_eoa = driver_set_eoa,
+	.get_eof = driver_get_eof,
+	.read = driver_read,
+	.write = driver_write,
+	.truncate = driver_truncate,
+	.fl_map = H5FD_FLMAP_DICHOTOMY,
+};
+
+/* How files are opened: by our driver, in the format that they have, all objects closed
+ * with the file. A mark that a dead writer left is overlooked, as h5clear does it. */
+static hid_t access_list(struct hdf5_image *image)
+{
+	struct driver_info info = {image};
+	hbool_t overlook = true;
+	hid_t driver = H5FDregister(&driver_class), fapl;
+
+	if (driver < 0)
+		return driver;
+	fapl = H5Pcreate(H5P_FILE_ACCESS);
+	if (fapl < 0)
+		return fapl;
+	(void)H5Pset_driver(fapl, driver, &info);
+	(void)H5Pset_fclose_degree(fapl, H5F_CLOSE_STRONG);
+	(void)H5Pset(fapl, "clear_status_flags", &overlook);
+	(void)H5Idec_ref(driver);
+	return fapl;
+}
+
+int hdf5_image_open_locked(struct hdf5_image *image, hid_t *file, struct error *err)
+{
+	AUTO_HID fapl = access_list(image);
+	hid_t id;
+
+	if (fapl < 0)
+		return hdf5_fail_locked(err, EIO, "libhdf5 takes no driver");
+	image->err.text[0] = '\0';
+	id = H5Fopen(IMAGE_NAME, image->writable ? H5F_ACC_RDWR : H5F_ACC_RDONLY, fapl);
+	if (id < 0 && image->err.text[0] != '\0')
+		return error_set(err, EIO, "%s", image->err.text);
+	if (id < 0)
+		return hdf5_fail_locked(err, EINVAL, "expected an HDF5 file");
+	*file = id;
+	return 0;
+}
+
+static int spill_blob_read(
+	void *priv, uint64_t off, void *buf, size_t len, struct error *err)
+{
+	ssize_t n = spill_read(priv, off, buf, len, err);
+
+	if (n < 0)
+		return (int)n;
+	memset((char *)buf + n, 0, len - n);
+	return 0;
+}
+
+static void spill_blob_free(void *priv)
+{
+	struct spill *spill = priv;
+
+	spill_free(&spill);
+}
+
+static const struct blob_ops spill_blob_ops = {spill_blob_read, spill_blob_free};
+
+/* Whether [off, off + len) holds what the old container has there. */
+static int same_as_old(struct hdf5_image *image, struct blob *blob, uint64_t off,
+	size_t len, unsigned char *buf, struct error *err)
+{
+	int rc;
+
+	if (off + len > source_size(image->source))
+		return 0;
+	rc = source_read(image->source, off, buf, len, err);
+	if (rc == 0)
+		rc = blob_read_all(blob, off, buf + COMPARE_STEP, len, err);
+	if (rc < 0)
+		return rc;
+	return memcmp(buf, buf + COMPARE_STEP, len) == 0;
+}
+
+/* Lays one written range over the plan, piece by piece, but the pieces that say nothing
+ * new. */
+static int plan_range(struct hdf5_image *image, struct plan *plan, struct blob *blob,
+	struct hdf5_range range, unsigned char *buf, struct error *err)
+{
+	uint64_t off, len;
+	int same = 0, rc = 0;
+
+	for (off = range.begin; rc == 0 && off < range.end; off += len) {
+		len = COMPARE_STEP - off % COMPARE_STEP;
+		len = len < range.end - off ? len : range.end - off;
+		same = same_as_old(image, blob, off, len, buf, err);
+		if (same < 0)
+			return same;
+		if (same == 0)
+			rc = plan_write_blob(plan, off, blob, off, len, err);
+	}
+	return rc;
+}
+
+int hdf5_image_plan(struct hdf5_image *image, struct plan *plan, struct error *err)
+{
+	AUTO_BLOB *blob = NULL;
+	unsigned char *buf = malloc(2 * COMPARE_STEP);
+	struct spill *spill = image->spill;
+	size_t i;
+	int rc;
+
+	if (buf == NULL)
+		return error_set(err, ENOMEM, "not enough memory for an edit");
+	image->spill = NULL;
+	rc = blob_computed(&blob, &spill_blob_ops, spill, spill_size(spill), err);
+	if (rc == 0)
+		rc = plan_old(plan, 0, source_size(image->source), err);
+	for (i = 0; rc == 0 && i < image->n_ranges; i++)
+		rc = plan_range(image, plan, blob, image->ranges[i], buf, err);
+	free(buf);
+	return rc;
+}
