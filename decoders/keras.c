@@ -445,9 +445,10 @@ static int remove_optimizer(struct keras *keras, const struct tree *tree,
 		gone = true;
 		keras_moves_remove(moves, (uint32_t)edit->node->origin);
 	}
-	for (struct node *node = keras->optimizer; gone && node != NULL;
-		node = tree_walk(keras->optimizer, node))
-		left = left || node->kind == NODE_TENSOR;
+	if (is_below(keras->optimizer, tree->root))
+		for (struct node *node = keras->optimizer; node != NULL;
+			node = tree_walk(keras->optimizer, node))
+			left = left || node->kind == NODE_TENSOR;
 	if (gone && left)
 		return error_set(err, EOPNOTSUPP,
 			"optimizer: its weights can only be removed all together");
@@ -513,56 +514,42 @@ static int encode_tensors(struct model *model, struct hdf5_edit *edit, struct er
 	return code;
 }
 
-/* An edited value; model_config is written by encode_edits(). */
-static int encode_value(struct keras *keras, struct hdf5_edit *edit,
+/* Writes an attribute of the root where its text becomes another. */
+static int encode_text(struct hdf5_edit *edit, const char *name, const struct text *text,
 	const struct value *value, struct error *err)
 {
-	if (value == keras->documents.value || value->edited == NULL)
+	if (text->len == 0 || (text->len == value->len &&
+				      memcmp(text->bytes, value->text, value->len) == 0))
 		return 0;
-	if (value == keras->training)
-		return hdf5_edit_string(edit, HDF5_ROOT, TRAINING_CONFIG, value->edited,
-			value->edited_len, err);
-	return keras_attributes_edit(&keras->attributes, edit, value, err);
-}
-
-/* The text of model_config as it shall be; empty where it stays. */
-static int encode_config(
-	struct model *model, bool structure, struct text *out, struct error *err)
-{
-	struct keras *keras = model->priv;
-	const struct value *value = keras->documents.value;
-
-	if (value == NULL || (value->edited == NULL && !structure))
-		return 0;
-	return keras_documents_text(&keras->documents, out, err);
-}
-
-/* Whether model_config becomes another. */
-static bool is_new(const struct text *config, const struct value *value)
-{
-	return config->len != 0 &&
-	       (config->len != value->len ||
-		       memcmp(config->bytes, value->text, value->len) != 0);
+	return hdf5_edit_string(edit, HDF5_ROOT, name, text->bytes, text->len, err);
 }
 
 static int encode_edits(struct model *model, struct hdf5_edit *edit, struct error *err)
 {
 	struct keras *keras = model->priv;
 	bool structure = has_structure(model->tree);
-	AUTO_TEXT config = {0};
-	int code = encode_config(model, structure, &config, err);
+	struct value *config = keras->documents.value, *training = keras->training;
+	__attribute__((cleanup(text_done))) struct text text = {0}, training_text = {0};
+	int code = 0;
 
+	if (config != NULL && (structure || config->edited != NULL))
+		code = keras_documents_text(&keras->documents, &text, err);
+	if (code == 0 && training != NULL && (structure || training->edited != NULL))
+		code = keras_documents_training(
+			&keras->documents, training, &training_text, err);
 	if (code == 0 && structure)
-		code = encode_structure(
-			model, edit, config.len != 0 ? &config : NULL, err);
+		code = encode_structure(model, edit, config != NULL ? &text : NULL, err);
 	if (code == 0)
 		code = encode_tensors(model, edit, err);
-	if (code == 0 && is_new(&config, keras->documents.value))
-		code = hdf5_edit_string(
-			edit, HDF5_ROOT, MODEL_CONFIG, config.bytes, config.len, err);
+	if (code == 0)
+		code = encode_text(edit, MODEL_CONFIG, &text, config, err);
+	if (code == 0)
+		code = encode_text(edit, TRAINING_CONFIG, &training_text, training, err);
 	for (const struct value *value = model->tree->values; code == 0 && value != NULL;
 		value = value->next)
-		code = encode_value(keras, edit, value, err);
+		if (value->edited != NULL && value != config && value != training)
+			code = keras_attributes_edit(
+				&keras->attributes, edit, value, err);
 	return code;
 }
 

@@ -78,6 +78,12 @@ int keras_config_rename(const struct keras_config *config,
 	const struct keras_rename *renames, size_t n, struct text *out,
 	struct error *err);
 
+/* The same for the configuration of a training, which names outputs by their layers: as
+ * keys of loss, loss_weights, metrics and weighted_metrics. */
+int keras_config_rename_training(const struct keras_config *config,
+	const struct keras_rename *renames, size_t n, const char *text, size_t len,
+	struct text *out, struct error *err);
+
 /*
  * Whether `edited` may take the place of `config`: an object with class_name and
  * config, the same layers under the same names in the same order, each still with its

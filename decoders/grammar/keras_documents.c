@@ -169,12 +169,29 @@ static int name_now(const struct keras_documents *documents, uint32_t layer,
 	return text_check(out, err);
 }
 
-/* The layers whose folders have other names now. Names are malloc'ed. */
-static int find_renames(const struct keras_documents *documents,
-	struct keras_rename *renames, size_t *n, struct error *err)
+/* Layers whose folders have other names now. The names are owned. */
+struct renames {
+	struct keras_rename *list;
+	size_t n;
+};
+
+static void renames_done(struct renames *renames)
+{
+	while (renames->n > 0)
+		free((char *)renames->list[--renames->n].name);
+	free(renames->list);
+}
+
+#define AUTO_RENAMES __attribute__((cleanup(renames_done))) struct renames
+
+static int find_renames(const struct keras_documents *documents, struct renames *renames,
+	struct error *err)
 {
 	int code = 0;
 
+	renames->list = calloc(documents->config.n + 1, sizeof *renames->list);
+	if (renames->list == NULL)
+		return error_set(err, ENOMEM, "out of memory");
 	for (uint32_t i = 0; code == 0 && i < documents->config.n; i++) {
 		const char *old = keras_config_name(&documents->config, i);
 		AUTO_TEXT name = {0};
@@ -184,9 +201,8 @@ static int find_renames(const struct keras_documents *documents,
 		code = name_now(documents, i, &name, err);
 		if (code < 0 || strcmp(name.bytes, old) == 0)
 			continue;
-		renames[*n].layer = i;
-		renames[*n].name = text_take(&name, NULL);
-		++*n;
+		renames->list[renames->n].layer = i;
+		renames->list[renames->n++].name = text_take(&name, NULL);
 	}
 	return code;
 }
@@ -195,24 +211,30 @@ int keras_documents_text(
 	const struct keras_documents *documents, struct text *out, struct error *err)
 {
 	const struct value *value = documents->value;
-	const char *text = value->edited != NULL ? value->edited : value->text;
+	bool edited = value->edited != NULL;
 	AUTO_KERAS_CONFIG config = {0};
-	struct keras_rename *renames = calloc(documents->config.n + 1, sizeof *renames);
-	size_t n = 0;
-	int code;
+	AUTO_RENAMES renames = {0};
+	int code = find_renames(documents, &renames, err);
 
-	if (renames == NULL)
-		return error_set(err, ENOMEM, "out of memory");
-	code = find_renames(documents, renames, &n, err);
 	if (code == 0)
-		code = keras_config_read(&config, text,
-			value->edited != NULL ? value->edited_len : value->len, err);
+		code = keras_config_read(&config, edited ? value->edited : value->text,
+			edited ? value->edited_len : value->len, err);
 	if (code == 0 && config.n != documents->config.n)
 		code = error_set(err, EOPNOTSUPP, "config: " KERAS_LAYERS_STAY);
-	if (code == 0)
-		code = keras_config_rename(&config, renames, n, out, err);
-	while (n > 0)
-		free((char *)renames[--n].name);
-	free(renames);
-	return code;
+	return code < 0 ? code
+			: keras_config_rename(&config, renames.list, renames.n, out, err);
+}
+
+int keras_documents_training(const struct keras_documents *documents,
+	const struct value *training, struct text *out, struct error *err)
+{
+	bool edited = training->edited != NULL;
+	AUTO_RENAMES renames = {0};
+	int code = find_renames(documents, &renames, err);
+
+	return code < 0
+		       ? code
+		       : keras_config_rename_training(&documents->config, renames.list,
+				 renames.n, edited ? training->edited : training->text,
+				 edited ? training->edited_len : training->len, out, err);
 }

@@ -41,5 +41,8 @@ int keras_documents_check(const struct keras_documents *documents,
  * the layers renamed whose folders were. */
 int keras_documents_text(
 	const struct keras_documents *documents, struct text *out, struct error *err);
+/* The same for a value that configures a training, and names outputs by their layers. */
+int keras_documents_training(const struct keras_documents *documents,
+	const struct value *training, struct text *out, struct error *err);
 
 #endif

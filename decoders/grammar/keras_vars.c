@@ -414,7 +414,8 @@ int keras_vars_moves(
 	int code = 0;
 
 	for (size_t i = 0; code == 0 && i < vars->n_roots; i++)
-		code = moves_below(vars, moves, vars->objects[i].folder, err);
+		if (vars->objects[i].folder->parent != NULL)
+			code = moves_below(vars, moves, vars->objects[i].folder, err);
 	for (struct edit *edit = tree->edits; edit != NULL; edit = edit->next) {
 		const struct keras_object *object;
 
