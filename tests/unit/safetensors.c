@@ -560,6 +560,154 @@ static void checks(void)
 	check(model, text, NULL);
 }
 
+/* Numbers that look random and are the same each time. */
+static unsigned draw(unsigned *state, unsigned n)
+{
+	*state = *state * 1664525 + 1013904223;
+	return (*state >> 8) % n;
+}
+
+/* A container of some tensors, in one of two styles, with metadata or without. */
+static struct model *random_model(unsigned *state)
+{
+	AUTO_TEXT json = {0}, data = {0};
+	const char *space = draw(state, 2) ? " " : "";
+	unsigned n = draw(state, 6), at = 0;
+
+	text_puts(&json, "{");
+	if (draw(state, 2))
+		text_printf(&json, "\"__metadata__\":%s{\"k\":%s\"v\"}%s", space, space,
+			n > 0 ? "," : "");
+	for (unsigned i = 0; i < n; i++) {
+		unsigned len = draw(state, 5);
+
+		text_printf(&json,
+			"%s\"f%u.t%u\":%s{\"dtype\":%s\"U8\",%s\"shape\":[%u]," OFFSETS
+			"[%u,%s%u]}%s",
+			i > 0 ? space : "", i % 2, i, space, space, space, len, at, space,
+			at + len, i + 1 < n ? "," : "");
+		for (unsigned j = 0; j < len; j++)
+			text_putc(&data, (char)('a' + i));
+		at += len;
+	}
+	text_puts(&json, "}");
+	return model_of(json.bytes, json.len + draw(state, 40), data.bytes, data.len);
+}
+
+/* One of the tensors, or NULL. */
+static struct node *random_tensor(struct model *model, unsigned *state)
+{
+	struct node *found = NULL;
+	unsigned n = 0;
+
+	for (struct node *node = model->tree->root; node != NULL;
+		node = tree_walk(model->tree->root, node))
+		if (node->kind == NODE_TENSOR && draw(state, ++n) == 0)
+			found = node;
+	return found;
+}
+
+static void random_edit(struct model *model, unsigned *state)
+{
+	static const char bytes[] = "0123456789";
+	struct node *node = random_tensor(model, state), *folder = NULL;
+	uint64_t len = draw(state, 9);
+	AUTO_BLOB *blob = blob_of(bytes, len);
+	struct tensor *type = type_of(model, "uint8", 1, &len);
+	unsigned what = draw(state, 6);
+	char name[16];
+
+	(void)snprintf(name, sizeof name, "n%u", draw(state, 1000000));
+	if (what == 0)
+		set_metadata(model, draw(state, 2) ? "{}" : "{\"new\":\"metadata\"}");
+	else if (what == 1)
+		CHECK_INT(tree_add_tensor(model->tree, at(model, "layers"), name, type,
+				  blob, &node, NULL),
+			0);
+	else if (node != NULL && what == 2)
+		CHECK_INT(tree_remove(model->tree, node, NULL), 0);
+	else if (node != NULL && what == 3)
+		CHECK_INT(tree_move(model->tree, node, node->parent, name, NULL), 0);
+	else if (node != NULL && what == 4)
+		folder = node->parent;
+	else if (node != NULL)
+		CHECK(tree_set_type(model->tree, node, type, NULL) == 0 &&
+			tree_set_content(model->tree, node, blob, NULL) == 0);
+	if (folder != NULL && folder != at(model, "layers"))
+		CHECK_INT(tree_move(model->tree, folder, folder->parent, name, NULL), 0);
+}
+
+/* The tensor is in the other model, too, with the same type and elements. */
+static void same_tensor(struct model *model, struct node *node, struct model *other)
+{
+	const struct tensor *type = NULL, *other_type = NULL;
+	AUTO_BLOB *blob = NULL, *other_blob = NULL;
+	struct error err = {0};
+	AUTO_TEXT path = {0};
+	struct node *found;
+
+	tree_path(node, &path);
+	found = tree_at(other->tree, path.bytes);
+	if (found == NULL) {
+		unit_fail("%s is not in the outcome", path.bytes);
+		return;
+	}
+	CHECK_INT(model_tensor_now(model, node, &type, &err), 0);
+	CHECK_INT(model_tensor_now(other, found, &other_type, &err), 0);
+	CHECK(type->dtype == other_type->dtype && type->rank == other_type->rank &&
+		memcmp(type->shape, other_type->shape,
+			type->rank * sizeof *type->shape) == 0);
+	CHECK_INT(model_content(model, node, &blob, &err), 0);
+	CHECK_INT(model_content(other, found, &other_blob, &err), 0);
+	CHECK_INT(blob_equal(blob, other_blob, &err), 1);
+}
+
+static void same_model(struct model *model, struct model *other)
+{
+	struct value *metadata = model->tree->values;
+	const char *text = "", *other_text = "";
+	size_t len = 0, n = 0, n_other = 0;
+
+	CHECK_STR(other->readonly, NULL);
+	CHECK_INT(model_load(model, metadata, &text, &len, NULL), 0);
+	CHECK_INT(model_load(other, other->tree->values, &other_text, &len, NULL), 0);
+	CHECK_STR(other_text, metadata->edited != NULL ? metadata->edited : text);
+	for (struct node *node = model->tree->root; node != NULL;
+		node = tree_walk(model->tree->root, node)) {
+		if (node->kind == NODE_TENSOR)
+			same_tensor(model, node, other);
+		n += node->kind == NODE_TENSOR;
+	}
+	for (struct node *node = other->tree->root; node != NULL;
+		node = tree_walk(other->tree->root, node))
+		n_other += node->kind == NODE_TENSOR;
+	CHECK_INT((intmax_t)n, (intmax_t)n_other);
+}
+
+static void random_edits(void)
+{
+	unit_begin("whatever edits meet, what was encoded decodes to the edited tree");
+	for (unsigned seed = 1; seed <= 2000 && unit.why[0] == '\0'; seed++) {
+		unsigned state = seed, n = 1 + draw(&state, 6);
+		AUTO_M *model = random_model(&state), *again = NULL;
+		AUTO_SOURCE *outcome = NULL;
+		AUTO_PLAN *plan = NULL;
+		struct error err = {0};
+
+		while (model != NULL && n-- > 0)
+			random_edit(model, &state);
+		if (model == NULL || model_encode(model, &plan, &err) < 0 ||
+			plan_outcome(plan, &outcome, &err) < 0 ||
+			model_open(&again, outcome, NULL, &err) < 0)
+			unit_fail("seed %u: %s", seed, err.text);
+		else
+			same_model(model, again);
+		if (unit.why[0] != '\0')
+			printf("# seed %u\n", seed);
+		model_free(&again);
+	}
+}
+
 static double seconds(void)
 {
 	struct timespec now;
@@ -620,6 +768,7 @@ int main(void)
 	structure();
 	style();
 	checks();
+	random_edits();
 	many();
 	return unit_end();
 }
