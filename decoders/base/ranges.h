@@ -1,6 +1,7 @@
 /*
  * ranges: a set of numbers as sorted ranges [begin, end) that neither touch nor overlap.
- * What was written of a file, as long as that is little beside the file.
+ * What was written of a file. A program that writes at random places makes a million of
+ * them; each costs 16 to 32 bytes and a microsecond.
  */
 #ifndef WEIGHTFS_BASE_RANGES_H
 #define WEIGHTFS_BASE_RANGES_H
@@ -9,14 +10,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct range {
-	uint64_t begin, end;
-};
+struct leaf;
 
 /* Embedded by its owner; {0} is an empty set. */
 struct ranges {
-	struct range *list;
+	struct leaf **leaves; /* none is empty */
 	size_t n, cap;
+	struct leaf *spare; /* so that no change fails half way; or NULL */
 };
 
 /* Adds [begin, end); -ENOMEM leaves the set as it was. */

@@ -189,11 +189,40 @@ static void sets(void)
 	ranges_done(&ranges);
 }
 
+static void many(void)
+{
+	enum { N = 100000, STEP = 10 };
+	struct ranges ranges = {0};
+	uint64_t begin, end;
+
+	unit_begin("a hundred thousand ranges in any order are all there, and all go");
+	for (uint64_t i = 0; i < N; i++) { /* 7919 is prime: every place once */
+		begin = i * 7919 % N * STEP;
+		CHECK_INT(ranges_add(&ranges, begin, begin + 4, NULL), 0);
+	}
+	CHECK_INT(ranges_count(&ranges, 0, UINT64_MAX), 4 * N);
+	for (uint64_t i = 0; i < N; i += 97)
+		CHECK(ranges_next(&ranges, i * STEP + 4, &begin, &end) == (i + 1 < N) &&
+			(i + 1 == N || begin == (i + 1) * STEP));
+	CHECK_INT(ranges_add(&ranges, 6, (N - 1) * STEP + 1, NULL), 0);
+	CHECK(ranges_next(&ranges, 4, &begin, &end) && begin == 6);
+	CHECK_INT(end, (N - 1) * STEP + 4);
+	ranges_cut(&ranges, 2);
+	CHECK_INT(ranges_count(&ranges, 0, UINT64_MAX), 2);
+	for (uint64_t i = N; i > 0; i--) /* from back to front */
+		CHECK_INT(ranges_add(&ranges, i * STEP, i * STEP + 1, NULL), 0);
+	for (uint64_t i = 1; i <= N; i++) /* from front to back, filling */
+		CHECK_INT(ranges_add(&ranges, i * STEP, (i + 1) * STEP, NULL), 0);
+	CHECK_INT(ranges_count(&ranges, 0, UINT64_MAX), 2 + N * STEP);
+	ranges_done(&ranges);
+}
+
 int main(void)
 {
 	int dir = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	sets();
+	many();
 	anything(dir);
 	sparse(dir);
 	limits(dir);
