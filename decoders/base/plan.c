@@ -29,6 +29,11 @@ static int no_memory(struct error *err)
 	return error_set(err, ENOMEM, "not enough memory for a plan");
 }
 
+static int too_large(struct error *err)
+{
+	return error_set(err, EFBIG, "the new container would be larger than a file");
+}
+
 int plan_new(struct plan **out, struct source *old, struct error *err)
 {
 	struct plan *plan = calloc(1, sizeof *plan);
@@ -40,10 +45,12 @@ int plan_new(struct plan **out, struct source *old, struct error *err)
 	return 0;
 }
 
-static void release(struct region *region)
+/* Drops what `n` regions refer to. */
+static void release(struct region *regions, size_t n)
 {
-	if (region->kind == REGION_BLOB)
-		blob_unref(&region->blob);
+	for (size_t i = 0; i < n; i++)
+		if (regions[i].kind == REGION_BLOB)
+			blob_unref(&regions[i].blob);
 }
 
 void plan_free(struct plan **plan)
@@ -54,8 +61,7 @@ void plan_free(struct plan **plan)
 	*plan = NULL;
 	if (p == NULL)
 		return;
-	for (size_t i = 0; i < p->n; i++)
-		release(&p->regions[i]);
+	release(p->regions, p->n);
 	free(p->regions);
 	for (struct store *store = p->stores; store != NULL; store = next) {
 		next = store->next;
@@ -171,7 +177,7 @@ static void join(struct plan *plan, size_t i)
 	if (i + 1 >= plan->n || !continues(&region[0], &region[1]))
 		return;
 	region[0].len += region[1].len;
-	release(&region[1]);
+	release(&region[1], 1);
 	plan->n--;
 	memmove(region + 1, region + 2, (plan->n - i - 1) * sizeof *region);
 }
@@ -187,7 +193,7 @@ static int append(struct plan *plan, struct region region, struct error *err)
 	if (rc == 0)
 		rc = reserve(plan, 1, err);
 	if (rc < 0) {
-		release(&region);
+		release(&region, 1);
 		return rc;
 	}
 	region.off = plan->size;
@@ -206,36 +212,40 @@ static int reach(struct plan *plan, uint64_t off, struct error *err)
 	return plan_fill(plan, 0, off - plan->size, err);
 }
 
-/* Puts the region over what is at region.off; takes it, on failure too. */
-static int overwrite(struct plan *plan, struct region region, struct error *err)
+/*
+ * Puts `n` regions, which hold `len` bytes together, over what is at `off`. Takes them,
+ * on failure too. All of them at once, so that contents in a hundred thousand pieces move
+ * what follows them once.
+ */
+static int replace(struct plan *plan, uint64_t off, uint64_t len, struct region *with,
+	size_t n, struct error *err)
 {
-	int rc = reach(plan, region.off, err);
-	size_t first, last;
 	uint64_t end = 0;
+	size_t first, last;
+	int rc = 0;
 
-	if (rc == 0 && region.off == plan->size)
-		return append(plan, region, err);
-	if (rc == 0 &&
-		(__builtin_add_overflow(region.off, region.len, &end) || end > INT64_MAX))
-		rc = error_set(
-			err, EFBIG, "the new container would be larger than a file");
+	if (__builtin_add_overflow(off, len, &end) || end > INT64_MAX)
+		rc = too_large(err);
 	if (rc == 0)
-		rc = reserve(plan, 3, err);
+		rc = reach(plan, off, err);
+	if (rc == 0)
+		rc = reserve(plan, n + 2, err);
 	if (rc < 0) {
-		release(&region);
+		release(with, n);
 		return rc;
 	}
-	first = split(plan, region.off);
-	last = split(plan, end); /* plan->n where the region reaches beyond the end */
-	for (size_t i = first; i < last; i++)
-		release(&plan->regions[i]);
-	memmove(plan->regions + first + 1, plan->regions + last,
-		(plan->n - last) * sizeof region);
-	plan->n -= last - first - 1;
-	plan->regions[first] = region;
-	if (end > plan->size)
-		plan->size = end;
-	join(plan, first);
+	first = split(plan, off);
+	last = split(plan, end); /* plan->n where they reach beyond the end */
+	release(plan->regions + first, last - first);
+	memmove(plan->regions + first + n, plan->regions + last,
+		(plan->n - last) * sizeof *with);
+	plan->n = plan->n - (last - first) + n;
+	for (size_t i = 0; i < n; off += with[i++].len) {
+		with[i].off = off;
+		plan->regions[first + i] = with[i];
+	}
+	plan->size = end > plan->size ? end : plan->size;
+	join(plan, first + n - 1);
 	if (first > 0)
 		join(plan, first - 1);
 	return 0;
@@ -326,7 +336,7 @@ int plan_append(struct plan *plan, struct plan *inner, struct error *err)
 		if (rc == 0)
 			rc = append(plan, inner->regions[i], err);
 		else
-			release(&inner->regions[i]);
+			release(&inner->regions[i], 1);
 	}
 	inner->n = 0;
 	inner->size = 0;
@@ -338,14 +348,14 @@ int plan_append(struct plan *plan, struct plan *inner, struct error *err)
 int plan_write(
 	struct plan *plan, uint64_t off, const void *bytes, size_t len, struct error *err)
 {
-	struct region region = {.kind = REGION_BYTES, .off = off, .len = len};
+	struct region region = {.kind = REGION_BYTES, .len = len};
 
 	if (len == 0)
 		return 0;
 	region.bytes = keep(plan, bytes, len);
 	if (region.bytes == NULL)
 		return no_memory(err);
-	return overwrite(plan, region, err);
+	return replace(plan, off, len, &region, 1, err);
 }
 
 /* How many bytes of the blob from `off` on (at most `len`) are one range of the old
@@ -382,33 +392,49 @@ static uint64_t new_range(struct blob *blob, uint64_t off, uint64_t len)
 	return end - off < len ? end - off : len;
 }
 
+/* Appends what a range of the blob is: ranges of the old container, and the rest. */
+static int append_blob(struct plan *plan, struct blob *blob, uint64_t off, uint64_t len,
+	struct error *err)
+{
+	uint64_t old_off = 0, n;
+	int rc = 0;
+
+	for (; len > 0 && rc == 0; off += n, len -= n) {
+		struct region region = {.kind = REGION_OLD};
+
+		n = old_range(plan, blob, off, len, &old_off);
+		if (n > 0) {
+			region.old_off = old_off;
+		} else {
+			n = new_range(blob, off, len);
+			region.kind = REGION_BLOB;
+			region.blob = blob_ref(blob);
+			region.blob_off = off;
+		}
+		region.len = n;
+		rc = append(plan, region, err);
+	}
+	return rc;
+}
+
 int plan_write_blob(struct plan *plan, uint64_t off, struct blob *blob, uint64_t blob_off,
 	uint64_t len, struct error *err)
 {
-	uint64_t size = blob_size(blob), old_off = 0, n;
-	int rc = 0;
+	struct plan pieces = {.old = plan->old};
+	uint64_t size = blob_size(blob);
+	int rc;
 
 	if (blob_off > size || len > size - blob_off)
 		return error_set(err, EINVAL,
 			"%" PRIu64 " bytes at offset %" PRIu64
 			" do not lie in contents of %" PRIu64,
 			len, blob_off, size);
-	for (; len > 0 && rc == 0; off += n, blob_off += n, len -= n) {
-		struct region region = {.off = off};
-
-		n = old_range(plan, blob, blob_off, len, &old_off);
-		if (n > 0) {
-			region.kind = REGION_OLD;
-			region.old_off = old_off;
-		} else {
-			n = new_range(blob, blob_off, len);
-			region.kind = REGION_BLOB;
-			region.blob = blob_ref(blob);
-			region.blob_off = blob_off;
-		}
-		region.len = n;
-		rc = overwrite(plan, region, err);
-	}
+	rc = append_blob(&pieces, blob, blob_off, len, err);
+	if (rc < 0)
+		release(pieces.regions, pieces.n);
+	else if (pieces.n > 0)
+		rc = replace(plan, off, len, pieces.regions, pieces.n, err);
+	free(pieces.regions);
 	return rc;
 }
 
@@ -423,8 +449,8 @@ int plan_cut(struct plan *plan, uint64_t size, struct error *err)
 	if (rc < 0)
 		return rc;
 	i = split(plan, size);
-	while (plan->n > i)
-		release(&plan->regions[--plan->n]);
+	release(plan->regions + i, plan->n - i);
+	plan->n = i;
 	plan->size = size;
 	return 0;
 }

@@ -249,6 +249,35 @@ static void many(void)
 	CHECK_INT(plan_size(plan), 400000);
 }
 
+static void pieces(void)
+{
+	enum { N = 100000 };
+	static struct spill_pool pool = {.dir = -1, .limit = 1 << 28};
+	AUTO_SOURCE *old = NULL;
+	AUTO_PLAN *plan = NULL;
+	AUTO_BLOB *span = NULL, *a = NULL, *b = NULL;
+	char *bytes = calloc(1, 10 * N);
+
+	unit_begin("contents that were written in 100,000 places are a plan in no time");
+	CHECK_INT(source_memory(&old, bytes, 10 * N, "old", NULL), 0);
+	CHECK_INT(blob_span(&span, old, 0, 5 * N, NULL), 0);
+	CHECK_INT(blob_staged(&a, span, &pool, NULL), 0);
+	blob_unref(&span);
+	CHECK_INT(blob_span(&span, old, 5 * N, 5 * N, NULL), 0);
+	CHECK_INT(blob_staged(&b, span, &pool, NULL), 0);
+	for (int i = 0; i < N; i++) {
+		CHECK_INT(blob_write(a, (uint64_t)i * 5, "x", 1, NULL), 0);
+		CHECK_INT(blob_write(b, (uint64_t)i * 5 + 1, "x", 1, NULL), 0);
+	}
+	CHECK_INT(plan_new(&plan, old, NULL), 0);
+	CHECK_INT(plan_old(plan, 0, 10 * N, NULL), 0);
+	CHECK_INT(plan_write_blob(plan, 5 * N, b, 0, 5 * N, NULL), 0);
+	CHECK_INT(plan_write_blob(plan, 0, a, 0, 5 * N, NULL), 0);
+	CHECK(plan_patches(plan));
+	CHECK_INT(plan_changed_bytes(plan), 2 * N);
+	free(bytes);
+}
+
 int main(void)
 {
 	unchanged();
@@ -256,5 +285,6 @@ int main(void)
 	anything();
 	merging();
 	many();
+	pieces();
 	return unit_end();
 }
