@@ -14,7 +14,8 @@
 
 #define DOCUMENT_MAX (1u << 30) /* bytes of a document that may be edited */
 
-/* Appends the document as it is now (an edited value's new text). */
+/* Appends the document as it is now (an edited value's new text). Thread-safe among
+ * readers; a value with several documents keeps the index of its text. */
 int document_render(
 	struct model *model, struct node *node, struct text *out, struct error *err);
 
@@ -23,9 +24,9 @@ int document_render(
  * what it says now. Only the difference is applied to the value (json_merge), after which
  * the decoder's check() judges it. On success *text is the value's whole new text
  * (malloc'ed) to give to tree_set_value(), or NULL when nothing changes. On failure
- * -EINVAL (bad JSON, with "LINE:COLUMN: " in front; a stand-in that was changed:
- * "config.layers: names cannot be changed here ...") or what check() said. The tree is
- * not changed.
+ * -EINVAL (bad JSON, with "LINE:COLUMN: " in front; a stand-in that was changed, or an
+ * array that holds some and has another length: "LINE:COLUMN: config.layers[2]: names
+ * cannot be changed here (mv renames)") or what check() said. The tree is not changed.
  */
 int document_apply(struct model *model, struct node *node, const char *base,
 	size_t base_len, const char *edited, size_t edited_len, char **text, size_t *len,
@@ -40,14 +41,20 @@ int sidecar_render(
 
 /* What a saved NAME.json asks for. Zeroed means: nothing. */
 struct sidecar {
-	struct tensor *type; /* of the tree's memory: another dtype or shape, or NULL */
+	struct tensor *type; /* of the tree's memory: another dtype or shape, or NULL.
+				Flags: TENSOR_NO_BIN and TENSOR_NULL where it is such */
 	void *value; /* the new element of a scalar, dtype_size() bytes, malloc'ed, or
 			NULL */
 	bool rest;   /* other members changed: the whole text goes to tree_set_sidecar */
 };
 
-/* Reads a saved NAME.json of an existing tensor against what it showed (`base`). -EINVAL
- * with "LINE:COLUMN: member: expected ..., found ...". */
+/*
+ * Reads a saved NAME.json of an existing tensor against what it showed (`base`). -EINVAL
+ * with "LINE:COLUMN: member: expected ..., found ...". Another number of bytes than the
+ * tensor has now is allowed where the shape changes and the decoder has DECODER_RESIZES;
+ * a dtype alone reinterprets. A `value` is of the new type. -EOPNOTSUPP where the tensor
+ * has an error.
+ */
 int sidecar_parse(struct model *model, struct node *node, const char *base,
 	size_t base_len, const char *edited, size_t edited_len, struct sidecar *out,
 	struct error *err);
