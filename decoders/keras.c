@@ -18,6 +18,7 @@
 #include "decoders/grammar/keras_attributes.h"
 #include "decoders/grammar/keras_documents.h"
 #include "decoders/grammar/keras_groups.h"
+#include "decoders/grammar/keras_links.h"
 #include "decoders/grammar/keras_vars.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -348,7 +349,7 @@ static int keras_facts(
 {
 	struct keras *keras = model->priv;
 
-	if (node->kind != NODE_TENSOR || node->origin == 0)
+	if (node->kind != NODE_TENSOR || node->origin == 0 || object_of(keras, node) == 0)
 		return 0;
 	return hdf5_facts(keras->hdf5, object_of(keras, node), fn, arg);
 }
@@ -379,7 +380,9 @@ static int decode_tree(struct model *model, struct error *err)
 	if (code == 0)
 		code = keras->shape == SHAPE_VARS ? decode_vars(model, err)
 						  : decode_groups(model, err);
-	return code < 0 ? code : keras_attributes_decode(&keras->attributes, err);
+	if (code == 0)
+		code = keras_attributes_decode(&keras->attributes, err);
+	return code < 0 ? code : keras_links_decode(&keras->attributes, err);
 }
 
 static int keras_decode(struct model *model, struct error *err)
@@ -634,6 +637,10 @@ static int keras_check(
 
 	if (change->what == 0)
 		return check_document(keras, change, err);
+	if (change->node != NULL && change->node->kind == NODE_TENSOR &&
+		change->node->origin != 0 &&
+		!hdf5_real(keras->hdf5, (uint32_t)change->node->origin))
+		return error_set(err, EOPNOTSUPP, "links cannot be changed here");
 	if (change->what == EDIT_TYPE)
 		return change->type != NULL ? hdf5_storable(change->type, err) : 0;
 	if (change->what == EDIT_SIDECAR)

@@ -153,8 +153,7 @@ int keras_attributes_decode_root(struct keras_attributes *attributes, struct err
 				   attributes->model->tree->root, "metadata.json", err);
 }
 
-/* The folder for the attributes of a group: its home, else one that is made for it. */
-static int home_of(struct keras_attributes *attributes, uint32_t object,
+int keras_attributes_home(struct keras_attributes *attributes, uint32_t object,
 	struct node **out, struct error *err)
 {
 	struct tree *tree = attributes->model->tree;
@@ -183,7 +182,7 @@ static int decode_object(
 	static const char name[] = "attributes.json";
 	struct tree *tree = attributes->model->tree;
 	struct node *folder;
-	int code = home_of(attributes, object, &folder, err);
+	int code = keras_attributes_home(attributes, object, &folder, err);
 
 	/* A group and its variables have one home. */
 	if (code == 0 && tree_child(folder, name, strlen(name)) != NULL)

@@ -28,8 +28,11 @@ void keras_attributes_done(struct keras_attributes *attributes);
 /* metadata.json, if there is something to say. A value's origin is its object. */
 int keras_attributes_decode_root(struct keras_attributes *attributes, struct error *err);
 /* attributes.json wherever there is something to say, once `homes` and `named` are
- * set. What has no home is below the nearest around it. */
+ * set. */
 int keras_attributes_decode(struct keras_attributes *attributes, struct error *err);
+/* The folder of a group: its home, else one that is made below the nearest around it. */
+int keras_attributes_home(struct keras_attributes *attributes, uint32_t object,
+	struct node **out, struct error *err);
 /* Appends the text of a document, for model_ops.load. */
 int keras_attributes_load(struct keras_attributes *attributes, uint32_t object,
 	struct text *out, struct error *err);

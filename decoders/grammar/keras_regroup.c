@@ -224,6 +224,14 @@ static int order_members(const void *a, const void *b)
 	return x->turn < y->turn ? -1 : 1;
 }
 
+/* Links that are not followed are tensors in the tree, and no layer's weights. */
+static bool is_weight(const struct regrouping *re, const struct node *tensor)
+{
+	bool added = tensor->edit != NULL && (tensor->edit->what & EDIT_ADDED) != 0;
+
+	return added || re->past_of[tensor->origin] != 0;
+}
+
 /* Assigns the tensors of the tree to layers: each crew's are side by side. */
 static int read_members(struct regrouping *re, struct error *err)
 {
@@ -233,7 +241,7 @@ static int read_members(struct regrouping *re, struct error *err)
 
 	for (struct node *node = tree_walk(layers, layers); code == 0 && node != NULL;
 		node = tree_walk(layers, node))
-		if (node->kind == NODE_TENSOR)
+		if (node->kind == NODE_TENSOR && is_weight(re, node))
 			code = member_add(re, &cap, node, err);
 	if (code < 0)
 		return code;
@@ -256,8 +264,16 @@ static bool in_tree(const struct regrouping *re, const struct node *node)
 	return node != NULL;
 }
 
-/* Names the layers that are left: those in the tree that keep, get or never had a weight.
- */
+static bool has_document(const struct node *folder)
+{
+	for (struct node *node = tree_first(folder); node != NULL; node = node->next)
+		if (node->kind == NODE_DOCUMENT)
+			return true;
+	return false;
+}
+
+/* Names the layers that are left. A folder out of which all weights were taken is the
+ * rest of a layer that was removed, if nothing else was said about it. */
 static int name_crews(struct regrouping *re, struct error *err)
 {
 	int code = 0;
@@ -265,7 +281,8 @@ static int name_crews(struct regrouping *re, struct error *err)
 	for (uint32_t i = 0; code == 0 && i < re->n_crews; i++) {
 		struct crew *crew = &re->crews[i];
 
-		if (in_tree(re, crew->folder) && (crew->n != 0 || crew->n_past == 0))
+		if (in_tree(re, crew->folder) &&
+			(crew->n != 0 || crew->n_past == 0 || has_document(crew->folder)))
 			code = name_below(crew->folder, re->groups->layers, NAMES_FOLDER,
 				&crew->name, err);
 	}

@@ -407,6 +407,27 @@ static int moves_below(struct keras_vars *vars, struct keras_moves *moves,
 	return code;
 }
 
+/* Groups that lost all variables stay where a folder still says something. */
+static void keep_documented(struct keras_vars *vars, struct keras_moves *moves)
+{
+	if (vars->inside != 0)
+		keras_moves_keep(moves, vars->inside);
+	for (size_t i = 0; i < vars->n; i++) {
+		const struct keras_object *object = &vars->objects[i];
+		struct node *node = object->folder->parent != NULL
+					    ? tree_first(object->folder)
+					    : NULL;
+
+		while (node != NULL && node->kind != NODE_DOCUMENT)
+			node = node->next;
+		if (node == NULL)
+			continue;
+		keras_moves_keep(moves, object->object);
+		if (object->vars != 0)
+			keras_moves_keep(moves, object->vars);
+	}
+}
+
 int keras_vars_moves(
 	struct keras_vars *vars, struct keras_moves *moves, struct error *err)
 {
@@ -429,7 +450,6 @@ int keras_vars_moves(
 			keras_moves_remove(
 				moves, hdf5_object(vars->hdf5, object->object)->link);
 	}
-	if (vars->inside != 0)
-		keras_moves_keep(moves, vars->inside);
+	keep_documented(vars, moves);
 	return code;
 }

@@ -1,0 +1,14 @@
+/*
+ * keras_links: links of a Keras file that are not an object's real place. Keras writes
+ * none, and its newest versions refuse them, so each is shown where it stands as a
+ * tensor without elements whose `error` says where it leads, and is never changed.
+ */
+#ifndef WEIGHTFS_GRAMMAR_KERAS_LINKS_H
+#define WEIGHTFS_GRAMMAR_KERAS_LINKS_H
+
+#include "decoders/grammar/keras_attributes.h"
+
+/* Shows them, once all groups have their homes. */
+int keras_links_decode(struct keras_attributes *attributes, struct error *err);
+
+#endif
