@@ -266,6 +266,15 @@ int blob_computed(struct blob **out, const struct blob_ops *ops, void *priv,
 	return 0;
 }
 
+void *blob_priv(const struct blob *blob, const struct blob_ops *ops)
+{
+	const struct computed_blob *computed = (const struct computed_blob *)blob;
+
+	if (blob->kind != &computed_kind || computed->ops != ops)
+		return NULL;
+	return computed->priv;
+}
+
 /* Comparing. */
 
 /* How many bytes from `off` (at most `want`) are the same range of the same source. */

@@ -64,6 +64,10 @@ int blob_write(
 int blob_resize(struct blob *blob, uint64_t size, struct error *err);
 /* The first range at or after `off` that was written (or appended); false: none. */
 bool blob_next_written(struct blob *blob, uint64_t off, uint64_t *begin, uint64_t *end);
+/* What a STAGED blob lies over (NULL: nothing); any other blob itself. Borrowed. */
+struct blob *blob_base(struct blob *blob);
+/* The priv of a COMPUTED blob that was made with these ops, else NULL. */
+void *blob_priv(const struct blob *blob, const struct blob_ops *ops);
 /* Whether two blobs have the same bytes; reads both where they are not the same range of
  * the same source. 1, 0 or a negative errno. */
 int blob_equal(struct blob *a, struct blob *b, struct error *err);

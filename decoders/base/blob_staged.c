@@ -183,6 +183,11 @@ int blob_resize(struct blob *blob, uint64_t size, struct error *err)
 	return 0;
 }
 
+struct blob *blob_base(struct blob *blob)
+{
+	return blob->kind == &staged_kind ? staged_of(blob)->base : blob;
+}
+
 bool blob_next_written(struct blob *blob, uint64_t off, uint64_t *begin, uint64_t *end)
 {
 	return blob->kind == &staged_kind &&
