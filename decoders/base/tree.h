@@ -96,7 +96,7 @@ struct node {
 	uint64_t origin; /* which object of the container: the decoder's own number; 0
 			    where it has none */
 	uint32_t id;	 /* unique in the mount; carried over to the next tree by path */
-	uint32_t order; /* grows in the order of making: the container's, in a folder */
+	uint32_t order;	 /* grows in the order of making: the container's, in a folder */
 	uint8_t kind, flags;
 	struct edit *edit; /* NULL while clean */
 	union {
@@ -215,8 +215,8 @@ int tree_add_tensor(struct tree *tree, struct node *parent, const char *stem,
  * A folder takes all below with it: each tensor, document, link and NODE_OBJECT folder
  * gets an edit of its own, plain folders get none. Lazy folders must have been filled. */
 int tree_remove(struct tree *tree, struct node *node, struct error *err);
-/* Nodes in a moved folder are as they were: only the folder is MOVED. -EEXIST, and -EINVAL
- * for a folder that would go into itself. */
+/* Nodes in a moved folder are as they were: only the folder is MOVED. -EEXIST, and
+ * -EINVAL for a folder that would go into itself. */
 int tree_move(struct tree *tree, struct node *node, struct node *parent, const char *name,
 	struct error *err);
 /* References `content`. */
@@ -229,9 +229,10 @@ int tree_set_sidecar(struct tree *tree, struct node *node, const char *text, siz
 /* Takes `text` (malloc'ed; NULL: undo). */
 void tree_set_value(struct value *value, char *text, size_t len);
 /* Undoes some of a node's edits (of `what`): it is as in the container again, at its old
- * place among its siblings; an added node disappears (a folder must be empty: -ENOTEMPTY).
- * What was removed with its folder brings that back, unless the folder is an object by
- * itself. An undone removal or move whose old place is taken or gone: -EEXIST, -ENOENT. */
+ * place among its siblings; an added node disappears (a folder must be empty:
+ * -ENOTEMPTY). What was removed with its folder brings that back, unless the folder is an
+ * object by itself. An undone removal or move whose old place is taken or gone: -EEXIST,
+ * -ENOENT. */
 int tree_undo(struct tree *tree, struct node *node, unsigned what, struct error *err);
 bool tree_clean(const struct tree *tree);
 /* What the tensor is now: the edited type, else the container's (NULL: not described
