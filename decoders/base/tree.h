@@ -228,11 +228,15 @@ int tree_set_sidecar(struct tree *tree, struct node *node, const char *text, siz
 	struct error *err);
 /* Takes `text` (malloc'ed; NULL: undo). */
 void tree_set_value(struct value *value, char *text, size_t len);
-/* Undoes some of a node's edits (of `what`): it is as in the container again, at its old
+/*
+ * Undoes some of a node's edits (of `what`): it is as in the container again, at its old
  * place among its siblings; an added node disappears (a folder must be empty:
- * -ENOTEMPTY). What was removed with its folder brings that back, unless the folder is an
- * object by itself. An undone removal or move whose old place is taken or gone: -EEXIST,
- * -ENOENT. */
+ * -ENOTEMPTY). Removed folders that it was in come back with it, and what has moved to
+ * its old place moves back too: so edits of other nodes may end as well. -EEXIST when
+ * another node has the place, -EINVAL for a folder that would come to lie in itself; then
+ * nothing is changed but such folders. Undone one by one from tree->last_edit on, neither
+ * can happen.
+ */
 int tree_undo(struct tree *tree, struct node *node, unsigned what, struct error *err);
 bool tree_clean(const struct tree *tree);
 /* What the tensor is now: the edited type, else the container's (NULL: not described

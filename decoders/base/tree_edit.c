@@ -19,6 +19,28 @@ static int no_memory(struct error *err)
 	return error_set(err, ENOMEM, "not enough memory for an edit");
 }
 
+static void link_last(struct tree *tree, struct edit *edit)
+{
+	edit->prev = tree->last_edit;
+	edit->next = NULL;
+	*(edit->prev != NULL ? &edit->prev->next : &tree->edits) = edit;
+	tree->last_edit = edit;
+}
+
+static void unlink_edit(struct tree *tree, struct edit *edit)
+{
+	*(edit->prev != NULL ? &edit->prev->next : &tree->edits) = edit->next;
+	*(edit->next != NULL ? &edit->next->prev : &tree->last_edit) = edit->prev;
+}
+
+/* Whoever changes the structure is the newest: undone from the newest on, each change
+ * finds the folders that it needs. */
+static void renew(struct tree *tree, struct edit *edit)
+{
+	unlink_edit(tree, edit);
+	link_last(tree, edit);
+}
+
 /* The node's edit, a new one if it has none. NULL without memory. */
 static struct edit *edit_of(struct tree *tree, struct node *node)
 {
@@ -27,10 +49,8 @@ static struct edit *edit_of(struct tree *tree, struct node *node)
 	if (edit != NULL || (edit = calloc(1, sizeof *edit)) == NULL)
 		return edit;
 	edit->node = node;
-	edit->prev = tree->last_edit;
-	*(edit->prev != NULL ? &edit->prev->next : &tree->edits) = edit;
-	tree->last_edit = edit;
 	node->edit = edit;
+	link_last(tree, edit);
 	return edit;
 }
 
@@ -40,8 +60,7 @@ static void drop_edit(struct tree *tree, struct node *node)
 
 	if (edit == NULL)
 		return;
-	*(edit->prev != NULL ? &edit->prev->next : &tree->edits) = edit->next;
-	*(edit->next != NULL ? &edit->next->prev : &tree->last_edit) = edit->prev;
+	unlink_edit(tree, edit);
 	blob_unref(&edit->content);
 	text_done(&edit->sidecar);
 	free(edit);
@@ -177,14 +196,15 @@ static void mark(struct tree *tree, struct node *node)
 		drop_content(node->edit, node->edit->what);
 		node->edit->what = EDIT_REMOVED;
 		keep_place(node->edit, &place);
+		renew(tree, node->edit);
 	} else {
 		drop_edit(tree, node);
 		node->children->gone = place;
 	}
 }
 
-/* Detaches the node and everything below, from below. */
-static void detach(struct node *node)
+/* Marks and detaches the node and everything below, from below. */
+static void detach(struct tree *tree, struct node *node)
 {
 	struct node *at = node, *parent;
 
@@ -192,6 +212,7 @@ static void detach(struct node *node)
 		while (tree_first(at) != NULL)
 			at = tree_first(at);
 		parent = at->parent;
+		mark(tree, at);
 		children_remove(at);
 		if (at == node)
 			return;
@@ -213,9 +234,7 @@ int tree_remove(struct tree *tree, struct node *node, struct error *err)
 			settle(tree, n);
 		return rc;
 	}
-	for (struct node *n = node; n != NULL; n = tree_walk(node, n))
-		mark(tree, n);
-	detach(node);
+	detach(tree, node);
 	return 0;
 }
 
@@ -265,6 +284,7 @@ static void relocate(
 		return;
 	node->edit->what |= EDIT_MOVED;
 	keep_place(node->edit, &place);
+	renew(tree, node->edit);
 }
 
 int tree_move(struct tree *tree, struct node *node, struct node *parent, const char *name,
@@ -356,69 +376,106 @@ void tree_set_value(struct value *value, char *text, size_t len)
 
 /* Undoing. */
 
-/* The place of a folder that left without an edit; NULL for all others. */
-static const struct place *left_from(const struct node *node)
+/* The place of a folder that is not in the tree. */
+static struct place left_from(const struct node *folder)
 {
-	if (node->kind != NODE_FOLDER || node->parent != NULL || node->children == NULL ||
-		node->children->gone.parent == NULL)
-		return NULL;
-	return &node->children->gone;
+	return has(folder, EDIT_REMOVED) ? place_of(folder) : folder->children->gone;
 }
 
-/* Attaches the folder that a removed node was in, and those around it, where they left
- * without an edit. */
+/* Attaches the folder that a node was in, and those around it, where they are removed. */
 static int bring_back(struct tree *tree, struct node *folder, struct error *err)
 {
-	const struct place *place;
-	struct node *top;
-	int rc = 0;
+	while (folder != tree->root && folder->parent == NULL) {
+		struct node *top = folder;
+		struct place place = left_from(top);
+		int rc;
 
-	while (rc == 0 && folder != tree->root && folder->parent == NULL) {
-		top = folder;
-		while ((place = left_from(top)) != NULL &&
-			left_from(place->parent) != NULL)
-			top = place->parent;
-		if (place == NULL ||
-			(place->parent != tree->root && place->parent->parent == NULL))
-			return error_set(
-				err, ENOENT, "the folder that it was in is removed");
-		rc = make_room(tree, place->parent, NODE_FOLDER, place->name, err);
-		if (rc == 0)
-			put_back(top, place);
-		if (rc == 0)
-			top->children->gone = (struct place){0};
+		while (place.parent != tree->root && place.parent->parent == NULL) {
+			top = place.parent;
+			place = left_from(top);
+		}
+		rc = make_room(tree, place.parent, NODE_FOLDER, place.name, err);
+		if (rc < 0)
+			return rc;
+		put_back(top, &place);
+		drop_edit(tree, top);
 	}
-	return rc;
+	return 0;
+}
+
+/* Who has the place that a moved or removed node had. */
+static struct node *holder(const struct node *node)
+{
+	const struct edit *edit = node->edit;
+	const char *name = edit->old_name;
+
+	return (node->kind == NODE_TENSOR ? tree_stem : tree_child)(
+		edit->old_parent, name, strlen(name));
+}
+
+/* Whether a moved node can go back once it and whoever has its place are out of the way.
+ */
+static int may_go_back(struct tree *tree, struct node *node, struct error *err)
+{
+	struct node *parent = node->edit->old_parent, *other;
+	int rc = bring_back(tree, parent, err);
+
+	if (rc < 0)
+		return rc;
+	if (is_below(parent, node))
+		return error_set(err, EINVAL, "%s: its old folder is in it", node->name);
+	other = holder(node);
+	if (other == NULL || !has(other, EDIT_MOVED))
+		return make_room(tree, parent, node->kind, node->edit->old_name, err);
+	return children_reserve(tree, parent, err);
+}
+
+/* Where two nodes have each other's names, neither can go back alone: so what has moved
+ * to the place goes back first, and what has moved to its place before that. */
+static int undo_move(struct tree *tree, struct node *node, struct error *err)
+{
+	struct node *out = NULL, *next;
+	struct place place;
+	int rc;
+
+	for (struct node *n = node; n != NULL; n = holder(n) != node ? holder(n) : NULL) {
+		rc = may_go_back(tree, n, err);
+		if (rc < 0)
+			return rc;
+	}
+	for (struct node *n = node; n != NULL; n = next) {
+		next = holder(n);
+		children_remove(n);
+		n->next = out; /* a detached node has no sibling */
+		out = n;
+	}
+	for (; out != NULL; out = next) {
+		next = out->next;
+		place = place_of(out);
+		put_back(out, &place);
+		out->edit->what &= ~(unsigned)EDIT_MOVED;
+		if (out != node)
+			settle(tree, out);
+	}
+	return 0;
 }
 
 static int undo_removal(struct tree *tree, struct node *node, struct error *err)
 {
 	struct place place = place_of(node);
 	int rc = bring_back(tree, place.parent, err);
+	struct node *other = rc == 0 ? holder(node) : NULL;
 
+	if (other != NULL && has(other, EDIT_MOVED)) {
+		rc = undo_move(tree, other, err);
+		settle(tree, other);
+	}
 	if (rc == 0)
 		rc = make_room(tree, place.parent, node->kind, place.name, err);
 	if (rc < 0)
 		return rc;
 	put_back(node, &place);
 	node->edit->what = 0;
-	return 0;
-}
-
-static int undo_move(struct tree *tree, struct node *node, struct error *err)
-{
-	struct place place = place_of(node);
-	int rc = bring_back(tree, place.parent, err);
-
-	if (rc == 0 && is_below(place.parent, node))
-		rc = error_set(err, EINVAL, "%s: its old folder is in it", node->name);
-	if (rc == 0)
-		rc = make_room(tree, place.parent, node->kind, place.name, err);
-	if (rc < 0)
-		return rc;
-	children_remove(node);
-	put_back(node, &place);
-	node->edit->what &= ~(unsigned)EDIT_MOVED;
 	return 0;
 }
 

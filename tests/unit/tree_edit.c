@@ -106,7 +106,7 @@ static void removing(void)
 	CHECK_INT(tree_remove(tree, a, NULL), 0);
 	lists(tree, "/ *c ");
 	CHECK(a->edit == NULL && a->parent == NULL);
-	n = x;
+	n = x; /* in the order in which they can be removed one by one */
 	for (struct edit *edit = tree->edits; edit != NULL; edit = edit->next) {
 		CHECK(edit->node == n && edit->what == EDIT_REMOVED);
 		CHECK_STR(edit->old_name, n->name);
@@ -126,13 +126,12 @@ static void removing(void)
 	CHECK_INT(tree_remove(tree, tree->root, NULL), -EINVAL);
 
 	unit_begin(
-		"an object that is a folder has an edit, and its children wait for it");
+		"an object that is a folder has an edit, and comes back with its child");
 	a->flags |= NODE_OBJECT;
 	CHECK_INT(tree_remove(tree, a, NULL), 0);
-	CHECK(a->edit != NULL && tree->edits == a->edit);
-	CHECK_INT(tree_undo(tree, z, EDIT_REMOVED, NULL), -ENOENT);
-	CHECK_INT(tree_undo(tree, a, EDIT_REMOVED, NULL), 0);
+	CHECK(a->edit != NULL && tree->last_edit == a->edit);
 	CHECK_INT(tree_undo(tree, z, EDIT_REMOVED, NULL), 0);
+	CHECK(a->edit == NULL);
 	CHECK_INT(tree_undo(tree, x, EDIT_REMOVED, NULL), 0);
 	CHECK_INT(tree_undo(tree, y, EDIT_REMOVED, NULL), 0);
 	lists(tree, "/ /a *a/x *a/y /a/b *a/b/z *c ");
@@ -247,6 +246,40 @@ static void contents_of(void)
 	CHECK_INT(tree_set_sidecar(tree, c, "{}", 2, NULL), 0); /* freed with the tree */
 }
 
+static void exchanged(void)
+{
+	AUTO_TREE *tree = small();
+	struct node *a = tree_at(tree, "a"), *b = tree_at(tree, "a/b"), *other = NULL;
+	struct node *x = tree_at(tree, "a/x"), *y = tree_at(tree, "a/y");
+	struct node *z = tree_at(tree, "a/b/z"), *c = tree_at(tree, "c.bin");
+
+	unit_begin("nodes that have each other's names go back together");
+	CHECK_INT(tree_move(tree, x, a, "t", NULL), 0);
+	CHECK_INT(tree_move(tree, y, a, "x", NULL), 0);
+	CHECK_INT(tree_move(tree, z, a, "y", NULL), 0);
+	CHECK_INT(tree_move(tree, x, b, "z", NULL), 0);
+	CHECK_INT(tree_move(tree, c, a, "c", NULL), 0);
+	lists(tree, "/ /a *a/x:4 /a/b *a/b/z:4 *a/y:4 *a/c:4 ");
+	CHECK_INT(tree_undo(tree, y, EDIT_MOVED, NULL), 0);
+	lists(tree, "/ /a *a/x *a/y /a/b *a/b/z *a/c:4 ");
+
+	unit_begin("what has moved to a removed node's place goes back for it");
+	CHECK_INT(tree_remove(tree, x, NULL), 0);
+	CHECK_INT(tree_move(tree, y, a, "x", NULL), 0);
+	CHECK_INT(tree_undo(tree, x, EDIT_REMOVED, NULL), 0);
+	lists(tree, "/ /a *a/x *a/y /a/b *a/b/z *a/c:4 ");
+
+	unit_begin("what is blocked by an added node stays, and who blocks it too");
+	CHECK_INT(tree_move(tree, x, a, "t", NULL), 0);
+	CHECK_INT(tree_move(tree, y, a, "x", NULL), 0);
+	CHECK_INT(tree_add_tensor(tree, a, "y", type(tree), NULL, &other, NULL), 0);
+	CHECK_INT(tree_undo(tree, x, EDIT_MOVED, NULL), -EEXIST);
+	lists(tree, "/ /a *a/t:4 *a/x:4 /a/b *a/b/z *a/c:4 *a/y:1 ");
+	CHECK_INT(tree_undo(tree, other, EDIT_ADDED, NULL), 0);
+	CHECK_INT(tree_undo(tree, x, EDIT_MOVED, NULL), 0);
+	lists(tree, "/ /a *a/x *a/y /a/b *a/b/z *a/c:4 ");
+}
+
 static uint64_t state = 123456789;
 
 static uint32_t random_below(uint32_t n)
@@ -336,16 +369,26 @@ static void consistent(const struct tree *tree)
 				node);
 }
 
-/* Undoes what can be undone, oldest first, until nothing is left. */
+/* Undoes one edit after the other, the newest first. */
+static void undo_newest(struct tree *tree)
+{
+	while (tree->last_edit != NULL)
+		if (!CHECK_INT(tree_undo(tree, tree->last_edit->node, ~0u, NULL), 0))
+			return;
+}
+
+/* Undoes any edit that can be undone until nothing is left. */
 static void undo_all(struct tree *tree)
 {
-	for (int round = 0; tree->edits != NULL && CHECK(round < 1000); round++) {
-		struct edit *next;
+	struct edit *edit = tree->edits;
 
-		for (struct edit *edit = tree->edits; edit != NULL; edit = next) {
-			next = edit->next;
-			(void)tree_undo(tree, edit->node, edit->what, NULL);
-		}
+	while (edit != NULL) {
+		if (random_below(3) > 0 && edit->next != NULL)
+			edit = edit->next;
+		else if (tree_undo(tree, edit->node, edit->what, NULL) == 0)
+			edit = tree->edits;
+		else
+			edit = edit->next != NULL ? edit->next : tree->edits;
 	}
 }
 
@@ -364,7 +407,10 @@ static void anything(void)
 			random_edit(tree, nodes);
 			consistent(tree);
 		}
-		undo_all(tree);
+		if (round & 1)
+			undo_newest(tree);
+		else
+			undo_all(tree);
 		CHECK(tree_clean(tree));
 		/* plain folders that were empty come back with nothing */
 		for (int i = 1; i < NODES; i++)
@@ -384,6 +430,7 @@ int main(void)
 	taken();
 	moving();
 	swapped();
+	exchanged();
 	contents_of();
 	anything();
 	return unit_end();
