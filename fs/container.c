@@ -214,7 +214,8 @@ static void look_at_means(struct container *c)
 	if (c->readonly != NULL)
 		return;
 	means_look(c);
-	if (means_usual(c, &why) == NULL)
+	c->how = means_usual(c, &why);
+	if (c->how == NULL)
 		container_set_readonly(c, "%s", why.text);
 }
 
@@ -328,11 +329,7 @@ const struct stat *container_stat(const struct container *container)
 
 const char *container_how(const struct container *container)
 {
-	const char *how = NULL;
-
-	if (container_readonly(container) == NULL)
-		how = means_usual(container, NULL);
-	return how != NULL ? how : "read-only";
+	return container_readonly(container) == NULL ? container->how : "read-only";
 }
 
 void container_announce(struct container *container, const char *mountpoint)

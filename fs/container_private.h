@@ -51,6 +51,7 @@ struct container {
 
 	struct means means;
 	struct lock_record record;
+	const char *how;       /* what container_how() says while it can be written */
 	const char *recovered; /* what recovery did, or NULL */
 	const char *readonly;  /* NULL, or `reason` from then on; atomic */
 	char reason[ERROR_TEXT_MAX];

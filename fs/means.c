@@ -86,7 +86,8 @@ static void look_at_patch(struct container *c, const struct stat *st)
 	bool can_note = has_xattrs(c->fd);
 
 	why[0] = '\0';
-	c->means.note = can_note && (st->st_nlink > 1 || c->elsewhere.folder >= 0);
+	c->means.note = can_note && (st->st_nlink > 1 || c->elsewhere.folder >= 0 ||
+					    is_mount_point(c));
 	if (c->elsewhere.folder >= 0 && !may_write(c->elsewhere.folder))
 		(void)snprintf(
 			why, size, "the folder for its journal may not be written");

@@ -224,7 +224,11 @@ static bool is_right(const struct rewrite *rewrite)
 	       fstat(rewrite->fd, &put_in) == 0 && container_same(&new, &put_in);
 }
 
-/* Undoes the exchange. Where that fails, what came out must not be taken for a leftover
+/* XXX A kill between the exchange and this, when somebody else replaced the container in
+ * the instant before, lets recovery take their file for a leftover. A mark on the new
+ * file with the identity of the one it replaces would tell them apart.
+ *
+ * Undoes the exchange. Where that fails, what came out must not be taken for a leftover
  * and removed: it is told where it is. */
 static int put_back(struct rewrite *rewrite, int code)
 {
