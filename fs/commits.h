@@ -1,0 +1,32 @@
+/*
+ * commits: the edits of the tree go into the container, and the tree is
+ * replaced by what is decoded from the outcome. All in the saver's thread, without the
+ * lock.
+ */
+#ifndef WEIGHTFS_FS_COMMITS_H
+#define WEIGHTFS_FS_COMMITS_H
+
+#include "fs/accept.h"
+
+/*
+ * After accept_: the format judges the edit, with all that is pending. Refused: the edit
+ * is taken back. *plan: what is to be written now, NULL where nothing is (with
+ * commit=unmount nothing ever is). Elements alone are not judged before they are
+ * written.
+ */
+int commits_judge(
+	struct fs *fs, struct undo *undo, struct plan **plan, struct error *err);
+/*
+ * Writes the plan (taken; NULL: 0). After success nodes are others than before; inodes
+ * have the new ones. -ESTALE, -ENOSPC, -EIO ...: the edits stay, pending. -EBADMSG:
+ * what came out is not what was asked for (our mistake): it must be taken back.
+ */
+int commits_write(struct fs *fs, struct plan **plan, struct error *err);
+/* Commits all that is pending. */
+int commits_all(struct fs *fs, struct error *err);
+/* After a second without removals: commits them; names without a meaning come back. */
+void commits_quiet(struct fs *fs);
+/* Looks whether somebody else changed the container, and shows what is there now. */
+void commits_look(struct fs *fs);
+
+#endif

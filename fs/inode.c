@@ -1,0 +1,691 @@
+/*
+ * inode: the table of inodes, and what a file's bytes and attributes are.
+ *
+ * The kernel asks by number; the tree by node: so there are two indexes. An inode of the
+ * model has the number that follows from its node, unless it began as scratch.
+ */
+#include "fs/inode.h"
+#include "decoders/grammar/document.h"
+#include "fs/control.h"
+#include "fs/fs_private.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FACES 4			/* numbers of one node */
+#define SCRATCH_AT (1ULL << 36) /* beyond all numbers of nodes */
+#define FIRST_SIZE 64
+
+static uint64_t key_of(const struct node *node, enum inode_kind kind)
+{
+	return (uint64_t)node->id * FACES + FACES +
+	       (kind == INODE_BIN	       ? 1
+		       : kind == INODE_SIDECAR ? 2
+					       : 0);
+}
+
+static size_t slot_of(const struct inode_table *table, uint64_t key)
+{
+	return (size_t)(key * 0x9e3779b97f4a7c15u >> 20) & (table->size - 1);
+}
+
+int inode_table_new(struct inode_table *table)
+{
+	table->size = FIRST_SIZE;
+	table->by_ino = calloc(FIRST_SIZE, sizeof *table->by_ino);
+	table->by_key = calloc(FIRST_SIZE, sizeof *table->by_key);
+	return table->by_ino != NULL && table->by_key != NULL ? 0 : -ENOMEM;
+}
+
+static void link_ino(struct inode_table *table, struct inode *inode)
+{
+	struct inode **slot = &table->by_ino[slot_of(table, inode->ino)];
+
+	inode->next_ino = *slot;
+	*slot = inode;
+}
+
+static void link_key(struct inode_table *table, struct inode *inode)
+{
+	struct inode **slot = &table->by_key[slot_of(table, inode->key)];
+
+	inode->next_key = *slot;
+	*slot = inode;
+}
+
+static void unlink_ino(struct inode_table *table, struct inode *inode)
+{
+	struct inode **at = &table->by_ino[slot_of(table, inode->ino)];
+
+	while (*at != inode)
+		at = &(*at)->next_ino;
+	*at = inode->next_ino;
+}
+
+static void unlink_key(struct inode_table *table, struct inode *inode)
+{
+	struct inode **at = &table->by_key[slot_of(table, inode->key)];
+
+	while (*at != inode)
+		at = &(*at)->next_key;
+	*at = inode->next_key;
+	inode->key = 0;
+}
+
+/* Without memory the chains get longer, that is all. */
+static void table_grow(struct inode_table *table)
+{
+	struct inode_table bigger = {.size = table->size * 2, .n = table->n};
+	struct inode *inode, *next;
+
+	bigger.by_ino = calloc(bigger.size, sizeof *bigger.by_ino);
+	bigger.by_key = calloc(bigger.size, sizeof *bigger.by_key);
+	if (bigger.by_ino == NULL || bigger.by_key == NULL) {
+		free(bigger.by_ino);
+		free(bigger.by_key);
+		return;
+	}
+	for (size_t i = 0; i < table->size; i++)
+		for (inode = table->by_ino[i]; inode != NULL; inode = next) {
+			next = inode->next_ino;
+			link_ino(&bigger, inode);
+			if (inode->key != 0)
+				link_key(&bigger, inode);
+		}
+	free(table->by_ino);
+	free(table->by_key);
+	*table = bigger;
+}
+
+static struct inode *find_ino(struct fs *fs, fs_ino ino)
+{
+	struct inode *inode = fs->inodes.by_ino[slot_of(&fs->inodes, ino)];
+
+	while (inode != NULL && inode->ino != ino)
+		inode = inode->next_ino;
+	return inode;
+}
+
+static struct inode *find_key(struct fs *fs, uint64_t key)
+{
+	struct inode *inode = fs->inodes.by_key[slot_of(&fs->inodes, key)];
+
+	while (inode != NULL && inode->key != key)
+		inode = inode->next_key;
+	return inode;
+}
+
+struct inode *inode_find(struct fs *fs, fs_ino ino)
+{
+	struct inode *inode;
+
+	pthread_mutex_lock(&fs->table_lock);
+	inode = find_ino(fs, ino);
+	pthread_mutex_unlock(&fs->table_lock);
+	return inode;
+}
+
+struct inode *inode_of(struct fs *fs, const struct node *node, enum inode_kind kind)
+{
+	struct inode *inode;
+
+	pthread_mutex_lock(&fs->table_lock);
+	inode = find_key(fs, key_of(node, kind));
+	pthread_mutex_unlock(&fs->table_lock);
+	return inode;
+}
+
+/* With table_lock. `ino` 0: the next that is free. */
+static struct inode *add_inode(struct fs *fs, fs_ino ino, enum inode_kind kind)
+{
+	struct inode *inode = calloc(1, sizeof *inode);
+
+	if (inode == NULL)
+		return NULL;
+	if (fs->inodes.n >= fs->inodes.size)
+		table_grow(&fs->inodes);
+	inode->ino = ino != 0 ? ino : SCRATCH_AT + ++fs->last_scratch;
+	inode->kind = (uint8_t)kind;
+	inode->epoch = fs->epoch - 1;
+	link_ino(&fs->inodes, inode);
+	fs->inodes.n++;
+	return inode;
+}
+
+int inode_make(struct fs *fs, struct node *node, enum inode_kind kind, struct inode **out)
+{
+	uint64_t key = key_of(node, kind);
+	fs_ino ino = node->parent == NULL ? FS_ROOT : key;
+	struct inode *inode;
+
+	pthread_mutex_lock(&fs->table_lock);
+	inode = find_key(fs, key);
+	if (inode == NULL) {
+		/* Taken where the file of that number lives on under another name. */
+		inode = add_inode(fs, find_ino(fs, ino) == NULL ? ino : 0, kind);
+		if (inode != NULL) {
+			inode->node = node;
+			inode->key = key;
+			link_key(&fs->inodes, inode);
+		}
+	}
+	pthread_mutex_unlock(&fs->table_lock);
+	*out = inode;
+	return inode != NULL ? 0 : -ENOMEM;
+}
+
+int inode_new(struct fs *fs, enum inode_kind kind, mode_t mode, struct inode **out)
+{
+	struct inode *inode;
+	struct desk *desk;
+
+	pthread_mutex_lock(&fs->table_lock);
+	inode = add_inode(fs, 0, kind);
+	pthread_mutex_unlock(&fs->table_lock);
+	if (inode == NULL)
+		return -ENOMEM;
+	desk = inode_desk(inode);
+	if (desk == NULL) {
+		inode_drop(fs, inode);
+		return -ENOMEM;
+	}
+	desk->mode = mode;
+	desk_touch(desk);
+	*out = inode;
+	return 0;
+}
+
+struct desk *inode_desk(struct inode *inode)
+{
+	if (inode->desk == NULL)
+		inode->desk = calloc(1, sizeof *inode->desk);
+	return inode->desk;
+}
+
+void desk_touch(struct desk *desk)
+{
+	/* The coarse clock is the kernel's own for time stamps. */
+	(void)clock_gettime(CLOCK_REALTIME_COARSE, &desk->mtime);
+	desk->atime = desk->mtime;
+	desk->timed = true;
+}
+
+static void desk_free(struct desk *desk)
+{
+	if (desk == NULL)
+		return;
+	blob_unref(&desk->staged);
+	blob_unref(&desk->judging);
+	blob_unref(&desk->shown);
+	blob_unref(&desk->base);
+	free(desk->target);
+	free(desk);
+}
+
+static void forget_content(struct fs *fs, struct inode *inode)
+{
+	if (inode->content == NULL)
+		return;
+	blob_unref(&inode->content);
+	for (size_t i = 0; i < RECENT; i++)
+		if (fs->recent[i] == inode)
+			fs->recent[i] = NULL;
+}
+
+static void inode_free(struct fs *fs, struct inode *inode)
+{
+	forget_content(fs, inode);
+	while (inode->entries != NULL)
+		entry_remove(inode->entries);
+	desk_free(inode->desk);
+	free(inode);
+}
+
+static bool inode_idle(const struct fs *fs, const struct inode *inode)
+{
+	if (inode->lookups > 0 || inode->handles > 0 || inode->pins > 0)
+		return false;
+	if (inode->entry != NULL || inode->entries != NULL || inode == fs->root)
+		return false;
+	/* Times and accepted bytes stay as long as the file has a name. */
+	return inode->desk == NULL || inode->node == NULL;
+}
+
+void inode_drop(struct fs *fs, struct inode *inode)
+{
+	bool idle;
+
+	pthread_mutex_lock(&fs->table_lock);
+	idle = inode_idle(fs, inode);
+	if (idle) {
+		unlink_ino(&fs->inodes, inode);
+		if (inode->key != 0)
+			unlink_key(&fs->inodes, inode);
+		fs->inodes.n--;
+	}
+	pthread_mutex_unlock(&fs->table_lock);
+	if (idle)
+		inode_free(fs, inode);
+}
+
+void inode_table_free(struct fs *fs)
+{
+	struct inode *inode, *next;
+
+	/* Entries first: they point to inodes. */
+	for (size_t i = 0; i < fs->inodes.size; i++)
+		for (inode = fs->inodes.by_ino[i]; inode != NULL; inode = inode->next_ino)
+			while (inode->entries != NULL)
+				entry_remove(inode->entries);
+	for (size_t i = 0; i < fs->inodes.size; i++)
+		for (inode = fs->inodes.by_ino[i]; inode != NULL; inode = next) {
+			next = inode->next_ino;
+			inode_free(fs, inode);
+		}
+	free(fs->inodes.by_ino);
+	free(fs->inodes.by_key);
+}
+
+void inode_each(struct fs *fs, void (*fn)(struct fs *fs, struct inode *inode, void *arg),
+	void *arg)
+{
+	for (size_t i = 0; i < fs->inodes.size; i++)
+		for (struct inode *inode = fs->inodes.by_ino[i]; inode != NULL;
+			inode = inode->next_ino)
+			fn(fs, inode, arg);
+}
+
+void inode_detach(struct fs *fs, struct inode *inode, struct blob *bytes)
+{
+	struct desk *desk = inode->kind == INODE_FOLDER ? NULL : inode_desk(inode);
+
+	pthread_mutex_lock(&fs->table_lock);
+	forget_content(fs, inode);
+	if (inode->key != 0)
+		unlink_key(&fs->inodes, inode);
+	pthread_mutex_unlock(&fs->table_lock);
+	inode->node = NULL;
+	if (inode->kind == INODE_FOLDER || inode->kind == INODE_LINK || desk == NULL) {
+		blob_unref(&bytes);
+		return;
+	}
+	inode->kind = INODE_FILE;
+	blob_unref(&desk->shown);
+	blob_unref(&desk->base);
+	if (desk->mode == 0)
+		desk->mode = fs->base.st_mode & 0666;
+	if (desk->staged != NULL) { /* a writer's bytes outlive the name */
+		blob_unref(&bytes);
+		return;
+	}
+	desk->staged = bytes;
+	desk->writable = false;
+	desk->computed = bytes != NULL && inode_computed(bytes);
+}
+
+void inode_become(
+	struct fs *fs, struct inode *inode, struct node *node, enum inode_kind kind)
+{
+	struct inode *before = inode_of(fs, node, kind);
+
+	if (before == inode)
+		return;
+	if (before != NULL) {
+		inode_detach(fs, before, NULL);
+		before->flags |= INODE_GONE;
+	}
+	if (inode->entry != NULL)
+		entry_remove(inode->entry);
+	inode->flags &= (uint8_t) ~(INODE_LEFTOVER | INODE_HALF | INODE_GONE);
+	inode->kind = (uint8_t)kind;
+	inode->node = node;
+	pthread_mutex_lock(&fs->table_lock);
+	inode->key = key_of(node, kind);
+	link_key(&fs->inodes, inode);
+	pthread_mutex_unlock(&fs->table_lock);
+	if (before != NULL)
+		inode_drop(fs, before);
+}
+
+void inode_forget_contents(struct fs *fs)
+{
+	fs->epoch++;
+	pthread_mutex_lock(&fs->table_lock);
+	for (size_t i = 0; i < RECENT; i++)
+		if (fs->recent[i] != NULL)
+			forget_content(fs, fs->recent[i]);
+	pthread_mutex_unlock(&fs->table_lock);
+}
+
+/* Bytes. */
+
+static int render(struct fs *fs, struct node *node, enum inode_kind kind,
+	struct blob **out, struct error *err)
+{
+	AUTO_TEXT text = {0};
+	size_t len;
+	int rc = kind == INODE_SIDECAR ? sidecar_render(fs->model, node, &text, err)
+				       : document_render(fs->model, node, &text, err);
+
+	if (rc == 0)
+		rc = text_check(&text, err);
+	if (rc < 0)
+		return rc;
+	len = text.len;
+	return blob_memory(out, text_take(&text, NULL), len, err);
+}
+
+int inode_render(struct fs *fs, struct node *node, enum inode_kind kind,
+	struct blob **out, struct error *err)
+{
+	return kind == INODE_BIN ? model_content(fs->model, node, out, err)
+				 : render(fs, node, kind, out, err);
+}
+
+/* Keeps the content for the next read; the oldest one that is kept goes. */
+static void keep_content(struct fs *fs, struct inode *inode, struct blob *content)
+{
+	unsigned at;
+
+	pthread_mutex_lock(&fs->table_lock);
+	if (inode->content == NULL) {
+		at = fs->next_recent++ % RECENT;
+		if (fs->recent[at] != NULL)
+			forget_content(fs, fs->recent[at]);
+		fs->recent[at] = inode;
+		inode->content = blob_ref(content);
+		inode->size = blob_size(content);
+		inode->epoch = fs->epoch;
+	}
+	pthread_mutex_unlock(&fs->table_lock);
+}
+
+int inode_accepted(
+	struct fs *fs, struct inode *inode, struct blob **out, struct error *err)
+{
+	struct desk *desk = inode->desk;
+	int rc;
+
+	if (desk != NULL && desk->shown != NULL) {
+		*out = blob_ref(desk->shown);
+		return 0;
+	}
+	if (inode->node == NULL)
+		return error_set(err, ESTALE, "this file is no longer in the container");
+	pthread_mutex_lock(&fs->table_lock);
+	*out = inode->content != NULL ? blob_ref(inode->content) : NULL;
+	pthread_mutex_unlock(&fs->table_lock);
+	if (*out != NULL)
+		return 0;
+	rc = inode_render(fs, inode->node, inode->kind, out, err);
+	if (rc == 0)
+		keep_content(fs, inode, *out);
+	return rc;
+}
+
+int inode_content(
+	struct fs *fs, struct inode *inode, struct blob **out, struct error *err)
+{
+	struct desk *desk = inode->desk;
+	struct blob *blob = NULL;
+
+	if (desk != NULL)
+		blob = desk->staged != NULL ? desk->staged : desk->judging;
+	if (blob == NULL)
+		return inode_accepted(fs, inode, out, err);
+	*out = blob_ref(blob);
+	return 0;
+}
+
+bool inode_computed(struct blob *bytes)
+{
+	uint64_t size = blob_size(bytes), len = size, off;
+	struct source *source;
+
+	return size > 0 && (!blob_origin(bytes, 0, &len, &source, &off) || len < size);
+}
+
+int inode_stage(struct fs *fs, struct inode *inode, bool empty, struct error *err)
+{
+	struct desk *desk = inode_desk(inode);
+	struct blob *over = NULL;
+	AUTO_BLOB *base = NULL;
+	bool computed;
+	int rc = desk != NULL ? 0 : -ENOMEM;
+
+	if (rc == 0 && desk->staged != NULL && desk->writable && !empty)
+		return 0;
+	if (rc == 0 && !empty && !(inode->kind == INODE_FILE && desk->staged == NULL))
+		rc = inode_content(fs, inode, &base, err);
+	if (rc == 0)
+		rc = blob_staged(&over, base, &fs->pool, err);
+	if (rc < 0)
+		return rc;
+	if (desk->staged != NULL)
+		computed = desk->computed && !empty;
+	else
+		computed =
+			base != NULL && inode->kind == INODE_BIN && inode_computed(base);
+	if (desk->staged == NULL)
+		desk->old_mtime = desk->timed ? desk->mtime : fs->base.st_mtim;
+	blob_unref(&desk->staged);
+	desk->staged = over;
+	desk->writable = true;
+	desk->computed = computed;
+	return 0;
+}
+
+/* Attributes. */
+
+/* The size of a rendering; one that fails is said when the file is read. */
+static uint64_t rendered_size(struct fs *fs, struct inode *inode)
+{
+	AUTO_BLOB *content = NULL;
+	uint64_t size = 0;
+
+	if (inode->node == NULL)
+		return 0;
+	pthread_mutex_lock(&fs->table_lock);
+	if (inode->epoch == fs->epoch)
+		size = inode->size;
+	pthread_mutex_unlock(&fs->table_lock);
+	if (size > 0)
+		return size;
+	if (inode_render(fs, inode->node, inode->kind, &content, NULL) < 0)
+		return 0;
+	pthread_mutex_lock(&fs->table_lock);
+	inode->size = blob_size(content);
+	inode->epoch = fs->epoch;
+	pthread_mutex_unlock(&fs->table_lock);
+	return blob_size(content);
+}
+
+static uint64_t inode_size(struct fs *fs, struct inode *inode)
+{
+	const struct desk *desk = inode->desk;
+	const struct tensor *type;
+
+	if (desk != NULL && desk->staged != NULL)
+		return blob_size(desk->staged);
+	if (desk != NULL && desk->judging != NULL)
+		return blob_size(desk->judging);
+	if (desk != NULL && desk->shown != NULL)
+		return blob_size(desk->shown);
+	if (inode->kind != INODE_BIN)
+		return rendered_size(fs, inode);
+	if (inode->node == NULL ||
+		model_tensor_now(fs->model, inode->node, &type, NULL) < 0)
+		return 0;
+	return type->bytes;
+}
+
+/* A folder that was not read yet says 1, which means: unknown. */
+static nlink_t folder_links(const struct inode *inode)
+{
+	nlink_t n = 2;
+
+	if (inode->node != NULL && (inode->node->flags & NODE_LAZY) != 0)
+		return 1;
+	if (inode->node != NULL)
+		for (struct node *child = tree_first(inode->node); child != NULL;
+			child = child->next)
+			n += child->kind == NODE_FOLDER;
+	for (struct entry *entry = inode->entries; entry != NULL; entry = entry->next)
+		n += entry->inode != NULL && entry->inode->kind == INODE_FOLDER;
+	return n;
+}
+
+static mode_t inode_mode(const struct fs *fs, const struct inode *inode)
+{
+	mode_t mode = fs->base.st_mode & 0666;
+
+	if (inode->kind == INODE_LINK)
+		return S_IFLNK | 0777;
+	if (inode->kind == INODE_TEXT || (inode->flags & INODE_KEPT) != 0)
+		mode &= 0444;
+	else if (inode->node == NULL && inode->desk != NULL)
+		mode = inode->desk->mode & 07777;
+	if (fs_frozen(fs) != NULL)
+		mode &= ~(mode_t)0222;
+	if (inode->kind != INODE_FOLDER)
+		return S_IFREG | mode;
+	return S_IFDIR | mode | (mode & 0444) >> 2;
+}
+
+const char *inode_target(const struct inode *link)
+{
+	if (link->node != NULL)
+		return link->node->target;
+	return link->desk != NULL && link->desk->target != NULL ? link->desk->target : "";
+}
+
+int inode_stat(struct fs *fs, struct inode *inode, struct stat *out)
+{
+	const struct desk *desk = inode->desk;
+
+	*out = (struct stat){.st_ino = inode->ino,
+		.st_mode = inode_mode(fs, inode),
+		.st_nlink = (inode->flags & INODE_GONE) != 0 ? 0 : 1,
+		.st_uid = fs->base.st_uid,
+		.st_gid = fs->base.st_gid,
+		.st_blksize = 4096,
+		.st_atim = fs->base.st_atim,
+		.st_mtim = fs->base.st_mtim,
+		.st_ctim = fs->base.st_mtim};
+	if (desk != NULL && desk->timed) {
+		out->st_mtim = out->st_ctim = desk->mtime;
+		out->st_atim = desk->atime;
+	}
+	if (inode->kind == INODE_FOLDER)
+		out->st_nlink = folder_links(inode);
+	else if (inode->kind == INODE_TEXT)
+		out->st_size = control_size(fs, inode);
+	else if (inode->kind == INODE_LINK)
+		out->st_size = (off_t)strlen(
+			inode->node != NULL ? inode->node->target : desk->target);
+	else
+		out->st_size = (off_t)inode_size(fs, inode);
+	out->st_blocks = (out->st_size + 511) / 512;
+	return 0;
+}
+
+/* Names. */
+
+static uint32_t hash_of(const char *name)
+{
+	uint32_t hash = 2166136261u;
+
+	for (; *name != '\0'; name++)
+		hash = (hash ^ (unsigned char)*name) * 16777619u;
+	return hash;
+}
+
+struct entry *entry_find(const struct inode *folder, const char *name)
+{
+	struct entry *entry = folder->entries;
+	uint32_t hash = entry != NULL ? hash_of(name) : 0;
+
+	while (entry != NULL && (entry->hash != hash || strcmp(entry->name, name) != 0))
+		entry = entry->next;
+	return entry;
+}
+
+int entry_set(struct fs *fs, struct inode *folder, const char *name, struct inode *inode)
+{
+	struct entry *entry = entry_find(folder, name);
+	size_t len = strlen(name);
+	struct inode *before;
+
+	if (entry == NULL) {
+		entry = malloc(sizeof *entry + len + 1);
+		if (entry == NULL)
+			return -ENOMEM;
+		*entry = (struct entry){
+			.next = folder->entries, .folder = folder, .hash = hash_of(name)};
+		memcpy(entry->name, name, len + 1);
+		folder->entries = entry;
+	}
+	before = entry->inode;
+	if (inode != NULL && inode->entry != NULL && inode->entry != entry)
+		entry_remove(inode->entry);
+	entry->inode = inode;
+	if (inode != NULL) {
+		inode->entry = entry;
+		inode->flags &= (uint8_t)~INODE_GONE;
+	}
+	if (before != NULL && before != inode) {
+		before->entry = NULL;
+		before->flags |= INODE_GONE;
+		inode_drop(fs, before);
+	}
+	return 0;
+}
+
+void entry_remove(struct entry *entry)
+{
+	struct entry **at;
+
+	if (entry == NULL)
+		return;
+	at = &entry->folder->entries;
+	while (*at != entry)
+		at = &(*at)->next;
+	*at = entry->next;
+	if (entry->inode != NULL)
+		entry->inode->entry = NULL;
+	free(entry);
+}
+
+void inode_path_of(struct inode *folder, const char *name, struct text *out)
+{
+	AUTO_TEXT path = {0};
+
+	text_puts(&path, name);
+	while (folder->node == NULL && folder->entry != NULL) {
+		text_splice(&path, 0, 0, "/", 1);
+		text_splice(
+			&path, 0, 0, folder->entry->name, strlen(folder->entry->name));
+		folder = folder->entry->folder;
+	}
+	if (folder->node != NULL && folder->node->parent != NULL) {
+		tree_path(folder->node, out);
+		text_putc(out, '/');
+	}
+	text_put(out, path.bytes, path.len);
+}
+
+void inode_path(struct inode *inode, struct text *out)
+{
+	if (inode->entry != NULL) {
+		inode_path_of(inode->entry->folder, inode->entry->name, out);
+		return;
+	}
+	if (inode->node == NULL)
+		return;
+	tree_path(inode->node, out);
+	if (inode->kind == INODE_BIN)
+		text_puts(out, ".bin");
+	if (inode->kind == INODE_SIDECAR)
+		text_puts(out, ".json");
+}

@@ -1,0 +1,242 @@
+/*
+ * refuse: the log of refusals, and the bytes that were refused.
+ */
+#include "fs/refuse.h"
+#include "fs/keep.h"
+#include "fs/place.h"
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOG_MAX (16u << 20) /* bytes; then nothing is added but the count */
+#define NUMBERS_MAX 10000   /* of refused saves of one path that are kept */
+
+static bool starts_with_place(const char *reason)
+{
+	size_t n = strspn(reason, "0123456789"), m;
+
+	if (n == 0 || reason[n] != ':')
+		return false;
+	m = strspn(reason + n + 1, "0123456789");
+	return m > 0 && reason[n + 1 + m] == ':';
+}
+
+void refuse_log(struct fs *fs, const char *path, const char *reason)
+{
+	char safe[ERROR_TEXT_MAX];
+	size_t len = error_escape(safe, sizeof safe, path, strlen(path));
+
+	fs_own(fs);
+	fs->refusals++;
+	if (fs->log.len < LOG_MAX) {
+		/* An encoder's reason may have the path already. */
+		if (len > 0 && strncmp(reason, safe, len) == 0 && reason[len] == ':')
+			text_printf(&fs->log, "%s\n", reason);
+		else
+			text_printf(&fs->log, "%s:%s%s\n", safe,
+				starts_with_place(reason) ? "" : " ", reason);
+	}
+	notify_inode(&fs->notifier, fs->log_file->ino);
+	fs_unlock(fs);
+}
+
+unsigned fs_refusals(struct fs *fs, struct text *out)
+{
+	unsigned n;
+
+	fs_share(fs);
+	n = fs->refusals;
+	if (fs->log.len > 0)
+		text_put(out, fs->log.bytes, fs->log.len);
+	fs_unlock(fs);
+	return n;
+}
+
+/* A folder in rejected/, made where it is missing. */
+static int folder_at(
+	struct fs *fs, struct inode *above, const char *name, struct inode **out)
+{
+	struct entry *entry = entry_find(above, name);
+	int rc;
+
+	if (entry != NULL) {
+		*out = entry->inode;
+		return entry->inode->kind == INODE_FOLDER ? 0 : -ENOTDIR;
+	}
+	rc = inode_new(fs, INODE_FOLDER, 0755, out);
+	if (rc < 0)
+		return rc;
+	(*out)->flags |= INODE_KEPT;
+	rc = entry_set(fs, above, name, *out);
+	if (rc < 0)
+		inode_drop(fs, *out);
+	return rc;
+}
+
+/* The folder of a path in rejected/, and the last name of the path. */
+static int folder_of(struct fs *fs, const char **path, struct inode **folder)
+{
+	const char *slash;
+	int rc = 0;
+
+	*folder = fs->rejected;
+	for (; rc == 0 && (slash = strchr(*path, '/')) != NULL; *path = slash + 1) {
+		char *name = strndup(*path, (size_t)(slash - *path));
+
+		rc = name != NULL ? folder_at(fs, *folder, name, folder) : -ENOMEM;
+		free(name);
+	}
+	return rc;
+}
+
+/* The name, or with ".2", ".3" ... the first that is free. */
+static int free_name(struct inode *folder, const char *name, struct text *out)
+{
+	text_puts(out, name);
+	for (int i = 2; !out->failed && entry_find(folder, out->bytes) != NULL; i++) {
+		if (i > NUMBERS_MAX)
+			return -ENOSPC;
+		text_clear(out);
+		text_printf(out, "%s.%d", name, i);
+	}
+	return text_check(out, NULL);
+}
+
+static int keep_at(
+	struct fs *fs, const char *path, struct blob *bytes, struct inode **out)
+{
+	AUTO_TEXT name = {0};
+	struct inode *folder;
+	int rc = folder_of(fs, &path, &folder);
+
+	if (rc == 0)
+		rc = free_name(folder, path, &name);
+	if (rc == 0)
+		rc = inode_new(fs, INODE_FILE, 0444, out);
+	if (rc < 0)
+		return rc;
+	(*out)->flags |= INODE_KEPT;
+	(*out)->desk->staged = blob_ref(bytes);
+	(*out)->desk->computed = inode_computed(bytes);
+	rc = entry_set(fs, folder, name.bytes, *out);
+	if (rc < 0)
+		inode_drop(fs, *out);
+	else
+		notify_entry(&fs->notifier, folder->ino, name.bytes);
+	return rc;
+}
+
+void refuse_keep(struct fs *fs, const char *path, struct blob *bytes)
+{
+	struct refused *refused = calloc(1, sizeof *refused);
+	int rc = -ENOMEM;
+
+	if (refused != NULL)
+		refused->path = strdup(path);
+	fs_own(fs);
+	if (refused != NULL && refused->path != NULL && blob_size(bytes) > 0)
+		rc = keep_at(fs, path, bytes, &refused->inode);
+	if (rc == 0) {
+		refused->next = fs->refused;
+		fs->refused = refused;
+	}
+	fs_unlock(fs);
+	if (rc < 0 && refused != NULL) {
+		free(refused->path);
+		free(refused);
+	}
+}
+
+void refuse_forget(struct fs *fs, const char *path)
+{
+	if (path == NULL || fs->refused == NULL)
+		return;
+	for (struct refused *refused = fs->refused; refused != NULL;
+		refused = refused->next)
+		if (strcmp(refused->path, path) == 0)
+			refused->made_up_for = true;
+}
+
+void refuse_free(struct fs *fs)
+{
+	struct refused *next;
+
+	for (struct refused *refused = fs->refused; refused != NULL; refused = next) {
+		next = refused->next;
+		free(refused->path);
+		free(refused);
+	}
+	fs->refused = NULL;
+	text_done(&fs->log);
+}
+
+/* At the end. */
+
+static int keep_refused(struct fs *fs, struct keep *keep, struct error *err)
+{
+	int rc = 0;
+
+	for (struct refused *refused = fs->refused; rc == 0 && refused != NULL;
+		refused = refused->next)
+		if (!refused->made_up_for)
+			rc = keep_blob(
+				keep, refused->path, refused->inode->desk->staged, err);
+	return rc;
+}
+
+/* A file of the model as the pending edits make it. */
+static int keep_node(struct fs *fs, struct keep *keep, struct node *node,
+	enum inode_kind kind, struct error *err)
+{
+	AUTO_BLOB *bytes = NULL;
+	AUTO_TEXT path = {0};
+	int rc = inode_render(fs, node, kind, &bytes, err);
+
+	tree_path(node, &path);
+	text_puts(&path, kind == INODE_BIN	 ? ".bin"
+			 : kind == INODE_SIDECAR ? ".json"
+						 : "");
+	if (rc == 0)
+		rc = text_check(&path, err);
+	return rc < 0 ? rc : keep_blob(keep, path.bytes, bytes, err);
+}
+
+static int keep_edit(
+	struct fs *fs, struct keep *keep, const struct edit *edit, struct error *err)
+{
+	int rc = 0;
+
+	if ((edit->what & EDIT_REMOVED) != 0 || edit->node->kind != NODE_TENSOR)
+		return 0;
+	if (edit->content != NULL)
+		rc = keep_node(fs, keep, edit->node, INODE_BIN, err);
+	if (rc == 0 && (edit->what & (EDIT_ADDED | EDIT_TYPE | EDIT_SIDECAR)) != 0)
+		rc = keep_node(fs, keep, edit->node, INODE_SIDECAR, err);
+	return rc;
+}
+
+static int keep_pending(struct fs *fs, struct keep *keep, struct error *err)
+{
+	struct tree *tree = fs->model->tree;
+	int rc = 0;
+
+	for (struct edit *edit = tree->edits; rc == 0 && edit != NULL; edit = edit->next)
+		rc = keep_edit(fs, keep, edit, err);
+	for (struct value *value = tree->values; rc == 0 && value != NULL;
+		value = value->next)
+		if (value->edited != NULL && value->views != NULL)
+			rc = keep_node(fs, keep, value->views->node, INODE_DOCUMENT, err);
+	return rc;
+}
+
+int refuse_write_out(struct fs *fs, struct text *folder, struct error *err)
+{
+	struct keep keep = {.container = fs->container};
+	int rc = keep_refused(fs, &keep, err);
+
+	if (rc == 0)
+		rc = keep_pending(fs, &keep, err);
+	return keep_done(&keep, rc, folder);
+}

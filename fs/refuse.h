@@ -1,0 +1,24 @@
+/*
+ * refuse: edits that are not made. Why stands in .weightfs/errors.log, a line each;
+ * the bytes are in .weightfs/rejected/, and at the end of the session in
+ * MODEL.weightfs-rejected/ unless a later save of the same path was accepted.
+ */
+#ifndef WEIGHTFS_FS_REFUSE_H
+#define WEIGHTFS_FS_REFUSE_H
+
+#include "fs/fs_private.h"
+
+/* Adds the line "PATH:LINE:COL: reason" or "PATH: reason" to the log. Takes the lock. */
+void refuse_log(struct fs *fs, const char *path, const char *reason);
+/* Keeps bytes that were refused (referenced); empty ones are not worth it. Takes the
+ * lock. */
+void refuse_keep(struct fs *fs, const char *path, struct blob *bytes);
+/* A save of the path was accepted. Takes the lock. */
+void refuse_forget(struct fs *fs, const char *path);
+/* At the end: writes what is still kept, and the edits that could not be committed, to a
+ * folder on the disk. The number of files, or a negative errno; the folder's name in
+ * `folder`. In the saver. */
+int refuse_write_out(struct fs *fs, struct text *folder, struct error *err);
+void refuse_free(struct fs *fs);
+
+#endif

@@ -1,0 +1,337 @@
+/*
+ * remove: unlink and rmdir. What a removal means for the container is decided here; it is
+ * committed after a while of quiet.
+ */
+#include "fs/remove.h"
+#include "fs/accept.h"
+#include "fs/pair.h"
+#include "fs/refuse.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool remove_is_main(const struct place *place)
+{
+	const struct tensor *type =
+		place->node != NULL ? tree_tensor_now(place->node) : NULL;
+
+	return place->kind == INODE_BIN ||
+	       (place->kind == INODE_SIDECAR && type != NULL &&
+		       (type->flags & TENSOR_NO_BIN) != 0);
+}
+
+int remove_check(struct fs *fs, struct node *node, struct error *err)
+{
+	int rc = model_check(
+		fs->model, &(struct change){.what = EDIT_REMOVED, .node = node}, err);
+
+	if (rc == 0 && (node->flags & NODE_FIXED) != 0)
+		rc = error_set(
+			err, EOPNOTSUPP, "this cannot be removed from the container");
+	return rc;
+}
+
+/* A name goes; where the model has a file there it must not show again yet. */
+static int hide(struct fs *fs, const struct place *place)
+{
+	struct entry *entry = place->entry;
+	struct inode *inode = entry != NULL ? entry->inode : NULL;
+
+	if (place->node != NULL && !place->removed)
+		return entry_set(fs, place->folder, place->name, NULL);
+	if (entry != NULL)
+		entry_remove(entry);
+	if (inode != NULL) {
+		inode->flags |= INODE_GONE;
+		inode_drop(fs, inode);
+	}
+	return 0;
+}
+
+/* Tensors. */
+
+/* The bytes of a node's file where its inode may still be asked for them. */
+static struct blob *bytes_of(struct fs *fs, struct node *node, enum inode_kind kind)
+{
+	struct inode *inode = inode_of(fs, node, kind);
+	struct blob *bytes = NULL;
+
+	if (inode == NULL || (inode->handles == 0 && inode->pins == 0) ||
+		inode_accepted(fs, inode, &bytes, NULL) < 0)
+		return NULL;
+	return bytes;
+}
+
+int remove_leave_sidecar(struct fs *fs, struct node *node, struct inode *folder,
+	const char *name, struct blob **bytes)
+{
+	struct inode *inode = inode_of(fs, node, INODE_SIDECAR);
+	int rc = 0;
+
+	if (inode == NULL) {
+		rc = inode_new(fs, INODE_FILE, fs->base.st_mode & 0666, &inode);
+		if (rc < 0)
+			return rc;
+		inode->desk->timed = false;
+	}
+	inode_detach(fs, inode, *bytes);
+	*bytes = NULL;
+	inode->flags |= INODE_LEFTOVER;
+	return entry_set(fs, folder, name, inode);
+}
+
+/* The sidecar's part of a removal. `name` is its name. Exclusively. */
+static void leave_rest(struct fs *fs, struct place *other, struct blob **bytes)
+{
+	if (other->entry == NULL && *bytes != NULL)
+		/* Without memory it is not left over: nothing of the model is lost. */
+		(void)remove_leave_sidecar(
+			fs, other->node, other->folder, other->name, bytes);
+	else if (other->entry != NULL && other->entry->inode == NULL)
+		entry_remove(other->entry); /* it was removed before */
+}
+
+int remove_tensor(struct fs *fs, const struct place *place, struct error *err)
+{
+	AUTO_TEXT name = {0};
+	AUTO_BLOB *rest = NULL;
+	struct node *node = place->node;
+	struct place other = {0};
+	struct inode *inode;
+	struct blob *bytes;
+	int rc = 0;
+
+	if (place->kind == INODE_BIN) {
+		rc = place_sibling(fs, place, &name, &other, err);
+		if (rc == 0 && other.entry == NULL)
+			rc = inode_render(fs, node, INODE_SIDECAR, &rest, err);
+	}
+	if (rc < 0)
+		return rc;
+	fs_own(fs);
+	bytes = bytes_of(fs, node, place->kind);
+	inode = inode_of(fs, node, place->kind);
+	rc = tree_remove(fs->model->tree, node, err);
+	if (rc == 0 && inode != NULL) {
+		inode_detach(fs, inode, bytes);
+		bytes = NULL;
+		inode->flags |= INODE_GONE;
+		inode_drop(fs, inode);
+	}
+	if (rc == 0 && place->kind == INODE_BIN)
+		leave_rest(fs, &other, &rest);
+	inode_forget_contents(fs);
+	fs_unlock(fs);
+	blob_unref(&bytes);
+	saver_defer(fs);
+	return rc;
+}
+
+/* Unlinking. */
+
+static int unlink_link(struct fs *fs, const struct place *place, struct error *err)
+{
+	struct inode *inode;
+	int rc = remove_check(fs, place->node, err);
+
+	if (rc < 0)
+		return rc;
+	fs_own(fs);
+	inode = inode_of(fs, place->node, INODE_LINK);
+	rc = tree_remove(fs->model->tree, place->node, err);
+	if (rc == 0 && inode != NULL) {
+		inode_detach(fs, inode, NULL);
+		inode->flags |= INODE_GONE;
+		inode_drop(fs, inode);
+	}
+	fs_unlock(fs);
+	saver_defer(fs);
+	return rc;
+}
+
+static int unlink_main(struct fs *fs, const struct place *place, struct error *err)
+{
+	int rc = remove_check(fs, place->node, err);
+
+	return rc < 0 ? rc : remove_tensor(fs, place, err);
+}
+
+static int may_unlink(struct fs *fs, const struct place *place)
+{
+	struct inode *inode = place->entry != NULL ? place->entry->inode : NULL;
+
+	if (fs_frozen(fs) != NULL)
+		return -EROFS;
+	if (!place_visible(place))
+		return -ENOENT;
+	if (inode != NULL &&
+		(inode->kind == INODE_TEXT || (inode->flags & INODE_KEPT) != 0))
+		return -EPERM;
+	if (inode != NULL ? inode->kind == INODE_FOLDER : place->kind == INODE_FOLDER)
+		return -EISDIR;
+	return 0;
+}
+
+static int unlink_place(struct fs *fs, const struct place *place, struct error *err)
+{
+	bool scratch = place->entry != NULL;
+	int rc;
+
+	if (!scratch && place->kind == INODE_LINK)
+		return unlink_link(fs, place, err);
+	if (!scratch && remove_is_main(place))
+		return unlink_main(fs, place, err);
+	fs_own(fs);
+	rc = hide(fs, place);
+	fs_unlock(fs);
+	saver_defer(fs);
+	return rc;
+}
+
+static int run_unlink(struct fs *fs, struct job *job)
+{
+	AUTO_TEXT path = {0};
+	struct place place;
+	struct error err = {0};
+	int rc;
+
+	fs_share(fs);
+	rc = place_find(fs, job->inode, job->name, &place, &err);
+	if (rc == 0)
+		rc = may_unlink(fs, &place);
+	inode_path_of(job->inode, job->name, &path);
+	fs_unlock(fs);
+	if (rc == 0)
+		rc = unlink_place(fs, &place, &err);
+	if (rc < 0 && err.text[0] != '\0')
+		refuse_log(fs, path.bytes, err.text);
+	return rc;
+}
+
+/* Folders. */
+
+static bool is_object(const struct fs *fs, const struct node *folder)
+{
+	return (folder->flags & NODE_OBJECT) != 0 || tree_first(folder) != NULL ||
+	       ((fs->model->decoder->flags & DECODER_FOLDERS) != 0 &&
+		       (folder->flags & NODE_GROWS) != 0);
+}
+
+/* Names in a folder that goes mean nothing any more. Exclusively. */
+static void forget_entries(struct fs *fs, struct inode *folder)
+{
+	while (folder->entries != NULL)
+		entry_remove(folder->entries);
+	folder->flags |= INODE_GONE;
+	inode_drop(fs, folder);
+}
+
+static int remove_node(
+	struct fs *fs, const struct place *place, struct inode *inode, struct error *err)
+{
+	int rc = remove_check(fs, place->node, err);
+
+	if (rc < 0)
+		return rc;
+	fs_own(fs);
+	rc = tree_remove(fs->model->tree, place->node, err);
+	if (rc == 0) {
+		inode_detach(fs, inode, NULL);
+		forget_entries(fs, inode);
+	}
+	inode_forget_contents(fs);
+	fs_unlock(fs);
+	return rc;
+}
+
+int remove_folder(struct fs *fs, const struct place *place, struct error *err)
+{
+	struct inode *inode;
+	bool empty, object;
+	int rc;
+
+	fs_own(fs);
+	rc = place_inode(fs, place, &inode);
+	empty = rc == 0 && inode->kind == INODE_FOLDER && place_empty(fs, inode);
+	if (rc == 0 && inode->kind != INODE_FOLDER)
+		rc = -ENOTDIR;
+	else if (rc == 0 && (inode == fs->control || (inode->flags & INODE_KEPT) != 0))
+		rc = -EPERM;
+	else if (rc == 0 && !empty)
+		rc = -ENOTEMPTY;
+	object = rc == 0 && inode->node != NULL && is_object(fs, inode->node);
+	if (rc == 0 && !object)
+		rc = hide(fs, place);
+	fs_unlock(fs);
+	if (rc == 0 && object)
+		rc = remove_node(fs, place, inode, err);
+	saver_defer(fs);
+	return rc;
+}
+
+static int run_rmdir(struct fs *fs, struct job *job)
+{
+	AUTO_TEXT path = {0};
+	struct place place;
+	struct error err = {0};
+	int rc;
+
+	fs_share(fs);
+	rc = place_find(fs, job->inode, job->name, &place, &err);
+	if (rc == 0 && fs_frozen(fs) != NULL)
+		rc = -EROFS;
+	inode_path_of(job->inode, job->name, &path);
+	fs_unlock(fs);
+	if (rc == 0)
+		rc = remove_folder(fs, &place, &err);
+	if (rc < 0 && err.text[0] != '\0')
+		refuse_log(fs, path.bytes, err.text);
+	return rc;
+}
+
+/* From outside. */
+
+/* Scratch that nothing of the model depends on goes at once: 1. Exclusively. */
+static int unlink_scratch(struct fs *fs, struct inode *folder, const char *name)
+{
+	struct place place;
+
+	if (place_find(fs, folder, name, &place, NULL) < 0 || place.node != NULL ||
+		place.entry == NULL || may_unlink(fs, &place) < 0 ||
+		place_half(fs, folder, name))
+		return 0;
+	(void)hide(fs, &place);
+	return 1;
+}
+
+static void ask(struct fs *fs, fs_ino parent, const char *name,
+	int (*run)(struct fs *, struct job *), struct fs_done *done)
+{
+	struct job job = {.run = run, .name = strdup(name), .done = done};
+	bool asked = false;
+	int rc = job.name != NULL ? 0 : -ENOMEM;
+
+	fs_own(fs);
+	job.inode = inode_find(fs, parent);
+	if (job.inode == NULL)
+		rc = -ENOENT;
+	if (rc == 0 && (run != run_unlink || !unlink_scratch(fs, job.inode, name))) {
+		rc = saver_ask(fs, &job);
+		job.name = NULL;
+		asked = rc == 0;
+	}
+	fs_unlock(fs);
+	free(job.name);
+	if (!asked)
+		done->fn(done, rc);
+}
+
+void fs_unlink(struct fs *fs, fs_ino parent, const char *name, struct fs_done *done)
+{
+	ask(fs, parent, name, run_unlink, done);
+}
+
+void fs_rmdir(struct fs *fs, fs_ino parent, const char *name, struct fs_done *done)
+{
+	ask(fs, parent, name, run_rmdir, done);
+}

@@ -1,0 +1,333 @@
+/*
+ * save: what happens when a file that was written is closed.
+ *
+ * The hard idea: what is staged is frozen before it is judged (inode.h: judging), so
+ * writers go on meanwhile, on top of it. In the end it is settled: accepted, put
+ * back for its writer, or given to rejected/.
+ */
+#include "fs/save.h"
+#include "fs/commits.h"
+#include "fs/pair.h"
+#include "fs/refuse.h"
+#include <errno.h>
+#include <string.h>
+
+/* Freezing and settling. Exclusively. */
+
+void save_freeze(struct inode *inode)
+{
+	struct desk *desk = inode->desk;
+
+	desk->judging = desk->staged;
+	desk->staged = NULL;
+	desk->dirty = desk->waiting = false;
+}
+
+void save_put_back(struct inode *inode, int verdict)
+{
+	struct desk *desk = inode->desk;
+
+	if (desk->staged == NULL) {
+		desk->staged = desk->judging;
+		desk->judging = NULL;
+		desk->verdict = verdict;
+	}
+	/* Else somebody wrote on top of it, which has it. */
+	blob_unref(&desk->judging);
+}
+
+void save_settle(struct inode *inode)
+{
+	struct desk *desk = inode->desk;
+
+	blob_unref(&desk->base);
+	if (inode->kind != INODE_BIN && inode->writers > 0)
+		desk->base = blob_ref(desk->judging);
+	blob_unref(&desk->shown);
+	if (inode->kind != INODE_BIN)
+		desk->shown = blob_ref(desk->judging);
+	blob_unref(&desk->judging);
+	desk->verdict = 0;
+}
+
+/* The old content is back; the bytes have been kept. */
+static void save_give_up(struct fs *fs, struct inode *inode)
+{
+	struct desk *desk = inode->desk;
+
+	blob_unref(&desk->judging);
+	desk->verdict = 0;
+	desk->mtime = desk->old_mtime;
+	inode->flags |= INODE_STALE;
+	notify_inode(&fs->notifier, inode->ino);
+}
+
+/* Judging one of the model's files, or both of one tensor. */
+
+struct judgement {
+	struct inode *inodes[2]; /* the second: the other file of the tensor, or NULL */
+	struct saved saved;	 /* holds references */
+	struct text path;
+};
+
+static void judgement_done(struct judgement *judgement)
+{
+	blob_unref(&judgement->saved.bytes);
+	blob_unref(&judgement->saved.elements);
+	blob_unref(&judgement->saved.base);
+	text_done(&judgement->path);
+}
+#define AUTO_JUDGEMENT __attribute__((cleanup(judgement_done))) struct judgement
+
+/* The other file of the tensor where that has been written too. */
+static struct inode *written_sibling(struct fs *fs, const struct inode *inode)
+{
+	struct inode *other = NULL;
+
+	if (inode->kind == INODE_BIN)
+		other = inode_of(fs, inode->node, INODE_SIDECAR);
+	else if (inode->kind == INODE_SIDECAR)
+		other = inode_of(fs, inode->node, INODE_BIN);
+	if (other == NULL || other->desk == NULL || other->desk->staged == NULL)
+		return NULL;
+	return other->desk->dirty || other->desk->waiting ? other : NULL;
+}
+
+static struct blob *ref_or_null(struct blob *blob)
+{
+	return blob != NULL ? blob_ref(blob) : NULL;
+}
+
+static void fill_saved(struct saved *saved, struct inode *inode, struct inode *other)
+{
+	struct inode *text = other != NULL && inode->kind == INODE_BIN ? other : inode;
+
+	*saved = (struct saved){.node = inode->node, .kind = text->kind};
+	saved->bytes = blob_ref(text->desk->judging);
+	saved->base = ref_or_null(text->desk->base);
+	if (other != NULL)
+		saved->elements =
+			blob_ref((text == inode ? other : inode)->desk->judging);
+}
+
+/* 1: there is something to judge; else the answer. */
+static int begin(struct fs *fs, struct inode *inode, struct judgement *judgement)
+{
+	struct inode *other = written_sibling(fs, inode);
+
+	save_freeze(inode);
+	if (other != NULL && other->writers > 0 && !other->desk->waiting) {
+		/* The second of the two to be closed is judged. */
+		save_put_back(inode, 0);
+		inode->desk->waiting = true;
+		return 0;
+	}
+	if (other != NULL)
+		save_freeze(other);
+	judgement->inodes[0] = inode;
+	judgement->inodes[1] = other;
+	fill_saved(&judgement->saved, inode, other);
+	inode_path(inode, &judgement->path);
+	return 1;
+}
+
+static void settle_all(struct fs *fs, struct judgement *judgement)
+{
+	fs_own(fs);
+	for (int i = 0; i < 2 && judgement->inodes[i] != NULL; i++)
+		save_settle(judgement->inodes[i]);
+	fs_unlock(fs);
+	refuse_forget(fs, judgement->path.bytes);
+}
+
+static void refuse_one(struct fs *fs, struct inode *inode, int verdict)
+{
+	AUTO_TEXT path = {0};
+	AUTO_BLOB *bytes = NULL;
+
+	fs_own(fs);
+	inode_path(inode, &path);
+	if (inode->writers > 0 || inode->desk->staged != NULL) {
+		save_put_back(inode, verdict);
+	} else {
+		bytes = blob_ref(inode->desk->judging);
+		save_give_up(fs, inode);
+	}
+	fs_unlock(fs);
+	if (bytes != NULL)
+		refuse_keep(fs, path.bytes, bytes);
+}
+
+static void refuse_all(
+	struct fs *fs, struct judgement *judgement, int verdict, const struct error *err)
+{
+	refuse_log(fs, judgement->path.bytes, err->text);
+	for (int i = 0; i < 2 && judgement->inodes[i] != NULL; i++)
+		refuse_one(fs, judgement->inodes[i], verdict);
+}
+
+int save_write(struct fs *fs, const char *path, struct undo *undo, struct plan **plan)
+{
+	struct error err = {0};
+	int rc = commits_write(fs, plan, &err);
+
+	if (rc == -EBADMSG)
+		undo_apply(fs, undo);
+	if (rc < 0)
+		refuse_log(fs, path, err.text);
+	return rc == -EBADMSG ? -EIO : rc;
+}
+
+static int judge(struct fs *fs, struct judgement *judgement)
+{
+	AUTO_UNDO undo = {0};
+	AUTO_PLAN *plan = NULL;
+	struct error err = {0};
+	int rc = accept_saved(fs, &judgement->saved, &undo, &err);
+
+	if (rc == 0)
+		rc = commits_judge(fs, &undo, &plan, &err);
+	if (rc < 0) {
+		refuse_all(fs, judgement, rc, &err);
+		return rc;
+	}
+	settle_all(fs, judgement);
+	return save_write(fs, judgement->path.bytes, &undo, &plan);
+}
+
+/* What was accepted earlier and could not be written is tried again. */
+static int write_pending(struct fs *fs)
+{
+	struct error err = {0};
+
+	if (fs->options.commit_at_unmount || tree_clean(fs->model->tree))
+		return 0;
+	return commits_all(fs, &err);
+}
+
+/* Closing. */
+
+/* 1: what is staged is to be judged; else the answer. */
+static int look_at_flush(struct inode *inode)
+{
+	const struct desk *desk = inode->desk;
+
+	if (desk == NULL || desk->staged == NULL)
+		return 0;
+	if (!desk->dirty)
+		return desk->verdict;
+	/* Between truncating and writing nobody is asked. */
+	return desk->emptied ? 0 : 1;
+}
+
+int save_flush(struct fs *fs, struct job *job)
+{
+	AUTO_JUDGEMENT judgement = {0};
+	struct inode *inode = job->inode;
+	int rc;
+
+	fs_own(fs);
+	rc = look_at_flush(inode);
+	if (rc == 1 && inode->kind != INODE_FILE)
+		rc = inode->node != NULL ? begin(fs, inode, &judgement) : 0;
+	fs_unlock(fs);
+	if (rc == 1 && inode->kind == INODE_FILE)
+		return pair_save(fs, inode, false);
+	if (rc == 1)
+		return judge(fs, &judgement);
+	return rc == 0 && inode->kind != INODE_FILE ? write_pending(fs) : rc;
+}
+
+/* Refused at a flush and not written since: now it is given up. */
+static int give_up(struct fs *fs, struct inode *inode)
+{
+	int verdict;
+
+	fs_own(fs);
+	verdict = inode->desk->verdict;
+	save_freeze(inode);
+	fs_unlock(fs);
+	refuse_one(fs, inode, verdict);
+	return verdict;
+}
+
+/* 1: to be judged, 2: refused before; 0: nothing to do. */
+static int look_at_release(struct inode *inode)
+{
+	const struct desk *desk = inode->desk;
+
+	if (desk == NULL || desk->staged == NULL || inode->writers > 0)
+		return 0;
+	if (inode->kind != INODE_FILE && inode->node == NULL)
+		return 0;
+	if (desk->dirty || desk->waiting || inode->kind == INODE_FILE)
+		return 1;
+	return desk->verdict < 0 ? 2 : 1;
+}
+
+int save_release(struct fs *fs, struct job *job)
+{
+	AUTO_JUDGEMENT judgement = {0};
+	struct inode *inode = job->inode;
+	int rc;
+
+	fs_own(fs);
+	rc = look_at_release(inode);
+	if (rc == 1 && inode->kind != INODE_FILE)
+		rc = begin(fs, inode, &judgement);
+	else if (rc == 0 && inode->writers == 0 && inode->desk != NULL &&
+		 inode->desk->staged == NULL)
+		blob_unref(&inode->desk->base);
+	fs_unlock(fs);
+	if (rc == 2)
+		return give_up(fs, inode);
+	if (rc == 1 && inode->kind == INODE_FILE)
+		return pair_save(fs, inode, true);
+	return rc == 1 ? judge(fs, &judgement) : rc;
+}
+
+/* Truncating by path. */
+
+/* The content with its new size, as if somebody had written it. */
+static int cut(struct fs *fs, struct inode *inode, uint64_t size,
+	struct judgement *judgement, struct error *err)
+{
+	AUTO_BLOB *content = NULL;
+	int rc = inode_accepted(fs, inode, &content, err);
+
+	if (rc == 0)
+		rc = blob_staged(&judgement->saved.bytes, content, &fs->pool, err);
+	if (rc == 0)
+		rc = blob_resize(judgement->saved.bytes, size, err);
+	judgement->saved.node = inode->node;
+	judgement->saved.kind = inode->kind;
+	return rc;
+}
+
+int save_truncate(struct fs *fs, struct job *job)
+{
+	AUTO_JUDGEMENT judgement = {0};
+	AUTO_UNDO undo = {0};
+	AUTO_PLAN *plan = NULL;
+	struct inode *inode = job->inode;
+	struct error err = {0};
+	int rc = inode->node != NULL ? 0 : -ESTALE;
+
+	inode_path(inode, &judgement.path);
+	if (rc == 0)
+		rc = cut(fs, inode, job->size, &judgement, &err);
+	if (rc == 0)
+		rc = accept_saved(fs, &judgement.saved, &undo, &err);
+	if (rc == 0)
+		rc = commits_judge(fs, &undo, &plan, &err);
+	if (rc < 0) {
+		refuse_log(fs, judgement.path.bytes, err.text);
+		return rc;
+	}
+	rc = save_write(fs, judgement.path.bytes, &undo, &plan);
+	fs_share(fs);
+	if (rc == 0)
+		rc = inode_stat(fs, inode, job->out);
+	fs_unlock(fs);
+	return rc;
+}

@@ -1,0 +1,23 @@
+/*
+ * save: a closed file is judged, and what is accepted goes into the tree and, with
+ * commit=close, into the container. All in the saver's thread.
+ */
+#ifndef WEIGHTFS_FS_SAVE_H
+#define WEIGHTFS_FS_SAVE_H
+
+#include "fs/accept.h"
+
+/* Jobs: flush and fsync; the last release; truncate by path (job->size, job->out). */
+int save_flush(struct fs *fs, struct job *job);
+int save_release(struct fs *fs, struct job *job);
+int save_truncate(struct fs *fs, struct job *job);
+
+/* For pair.c. Exclusively: what is staged is frozen to be judged; is put back with what
+ * was said about it; or is accepted: the inode is one of the model's by then. */
+void save_freeze(struct inode *inode);
+void save_put_back(struct inode *inode, int verdict);
+void save_settle(struct inode *inode);
+/* Writes what was judged (takes the plan), logs a failure. Not exclusively. */
+int save_write(struct fs *fs, const char *path, struct undo *undo, struct plan **plan);
+
+#endif
