@@ -292,22 +292,39 @@ static int path_check(const char *path, struct error *err)
 	return 0;
 }
 
-/* Marks the groups on the way to a wish's place that are there already. */
-static int mark_used(struct keras_moves *moves, const char *path, struct error *err)
+/* Whether something is wished to be at `path`, or below. */
+static bool is_wanted(const struct keras_moves *moves, const char *path)
 {
-	uint32_t group = HDF5_ROOT;
-	const char *rest = path, *name;
-	size_t len;
-	int code = path_check(path, err);
+	size_t len = strlen(path);
 
-	while (code == 0 && group != 0) {
-		if (group <= hdf5_n_objects(moves->hdf5))
-			moves->objects[group].used = true;
-		if (!path_next(&rest, &name, &len))
-			break;
-		group = step(moves, group, name, len);
+	for (size_t i = 0; i < moves->n; i++) {
+		const struct keras_move *move = &moves->list[i];
+
+		if (move->path == NULL || strncmp(move->path, path, len) != 0 ||
+			(move->path[len] != '/' && move->path[len] != '\0') ||
+			(move->wish == WISH_PUT && !moves->lifted[move->link]))
+			continue;
+		return true;
 	}
-	return code;
+	return false;
+}
+
+/* Finds the groups that lose their last dataset and get another. */
+static int mark_used(struct keras_moves *moves, struct error *err)
+{
+	for (uint32_t object = 1; object <= hdf5_n_objects(moves->hdf5); object++) {
+		struct keras_standing *standing = &moves->objects[object];
+		AUTO_TEXT path = {0};
+
+		if (standing->went == 0 || standing->stays != 0)
+			continue;
+		path_after(moves, hdf5_object(moves->hdf5, object)->link, &path);
+		text_put(&path, "", 0);
+		if (text_check(&path, err) < 0)
+			return -ENOMEM;
+		standing->used = is_wanted(moves, path.bytes);
+	}
+	return 0;
 }
 
 /* A group of which nothing is left. */
@@ -346,13 +363,15 @@ static int judge(struct keras_moves *moves, struct error *err)
 	for (uint32_t link = HDF5_ROOT + 1; code == 0 && link <= n; link++)
 		if (!is_group(moves, hdf5_link(moves->hdf5, link)->object))
 			count_around(moves, link);
+	if (code == 0)
+		code = mark_used(moves, err);
 	for (size_t i = 0; code == 0 && i < moves->n; i++) {
 		struct keras_move *move = &moves->list[i];
 
 		if (move->wish == WISH_KEEP)
 			moves->objects[move->object].used = true;
 		else if (move->path != NULL)
-			code = mark_used(moves, move->path, err);
+			code = path_check(move->path, err);
 	}
 	return code;
 }
@@ -382,6 +401,19 @@ static int lift(struct keras_moves *moves, struct hdf5_edit *edit, struct error 
 	return code;
 }
 
+static int make_group(struct keras_moves *moves, struct hdf5_edit *edit, uint32_t group,
+	const char *name, size_t len, uint32_t *out, struct error *err)
+{
+	AUTO_TEXT copy = {0};
+	int code;
+
+	text_put(&copy, name, len);
+	code = text_check(&copy, err);
+	if (code == 0)
+		code = hdf5_edit_group(edit, group, copy.bytes, copy.len, out, err);
+	return code < 0 ? code : made_add(moves, group, name, len, *out, err);
+}
+
 /* The group at a path as it is now; missing ones are made. */
 static int group_at(struct keras_moves *moves, struct hdf5_edit *edit, const char *path,
 	size_t path_len, uint32_t *out, struct error *err)
@@ -395,11 +427,8 @@ static int group_at(struct keras_moves *moves, struct hdf5_edit *edit, const cha
 		path_next(&rest, &name, &len)) {
 		uint32_t next = step(moves, group, name, len);
 
-		if (next == 0) {
-			code = hdf5_edit_group(edit, group, name, len, &next, err);
-			if (code == 0)
-				code = made_add(moves, group, name, len, next, err);
-		}
+		if (next == 0)
+			code = make_group(moves, edit, group, name, len, &next, err);
 		group = next;
 	}
 	if (code == 0)

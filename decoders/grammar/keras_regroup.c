@@ -35,6 +35,7 @@ struct crew {
 	char *name;		     /* owned; NULL: is no longer there */
 	uint32_t first, n;	     /* its members */
 	uint32_t n_past, first_past; /* its weights as they were */
+	bool plain;		     /* names are no longer formed like the old ones */
 	struct keras_below below;
 };
 
@@ -44,7 +45,8 @@ struct regrouping {
 	struct keras_moves *moves;
 	struct past *pasts;
 	uint32_t n_pasts, cap_pasts;
-	uint32_t *past_of; /* by link: its number in pasts, from 1 */
+	uint32_t *past_of;  /* by link: its number in pasts, from 1 */
+	unsigned char *put; /* by link: a group that has its wish */
 	struct member *members;
 	uint32_t n_members;
 	struct crew *crews;
@@ -65,6 +67,7 @@ static void regrouping_done(struct regrouping *re)
 	free(re->crews);
 	free(re->pasts);
 	free(re->past_of);
+	free(re->put);
 }
 
 static int out_of_memory(struct error *err)
@@ -140,7 +143,8 @@ static int read_pasts(struct regrouping *re, struct error *err)
 	int code = 0;
 
 	re->past_of = calloc(hdf5_n_links(re->groups->hdf5) + 1, sizeof *re->past_of);
-	if (re->past_of == NULL)
+	re->put = calloc(hdf5_n_links(re->groups->hdf5) + 1, sizeof *re->put);
+	if (re->past_of == NULL || re->put == NULL)
 		return out_of_memory(err);
 	for (uint32_t i = 0; code == 0 && i < re->groups->n; i++)
 		code = crew_add(re, re->groups->list[i].folder, err);
@@ -367,6 +371,7 @@ static int form_crew(struct regrouping *re, uint32_t i, struct error *err)
 		if (code < 0)
 			return code;
 		holds = names_hold(re, i, err);
+		re->crews[i].plain = plainly != 0;
 	}
 	if (holds == 0)
 		return error_set(err, EOPNOTSUPP,
@@ -392,17 +397,58 @@ static int place(const struct regrouping *re, const char *layer, const char *nam
 	return text_check(out, err);
 }
 
+/* The group in a layer's group that is called by the layer as well, around a weight, gets
+ * its new name where that is free, so that it stays the group that it is. */
+static int move_scope(
+	struct regrouping *re, uint32_t i, const struct past *past, struct error *err)
+{
+	const struct keras_group *group = &re->groups->list[i];
+	const struct hdf5 *hdf5 = re->groups->hdf5;
+	const struct keras_weight *weight = &past->weight;
+	size_t own = strlen(group->name), len = weight->lead + weight->match;
+	uint32_t link = hdf5_resolve(hdf5, group->object, weight->name, len);
+	__attribute__((cleanup(text_done))) struct text name = {0}, path = {0};
+	int code;
+
+	if (weight->match == 0 || link == 0 || !hdf5_real(hdf5, link) || re->put[link])
+		return 0;
+	text_put(&name, weight->name, weight->lead);
+	text_puts(&name, re->crews[i].name);
+	text_put(&name, weight->name + weight->lead + own, weight->match - own);
+	code = text_check(&name, err);
+	if (code == 0)
+		code = place(re, re->crews[i].name, name.bytes, &path, err);
+	if (code < 0 || hdf5_resolve(hdf5, group->object, name.bytes, name.len) != 0)
+		return code;
+	re->put[link] = 1;
+	keras_moves_put(re->moves, link, path.bytes);
+	return 0;
+}
+
+/* Says where the group of a layer shall be that has another name. */
+static int move_group(
+	struct regrouping *re, uint32_t i, const char *path, struct error *err)
+{
+	const struct crew *crew = &re->crews[i];
+	uint32_t object = re->groups->list[i].object;
+	int code = 0;
+
+	keras_moves_put(re->moves, hdf5_object(re->groups->hdf5, object)->link, path);
+	for (uint32_t k = 0; code == 0 && !crew->plain && k < crew->n_past; k++)
+		code = move_scope(re, i, &re->pasts[crew->first_past + k], err);
+	return code;
+}
+
 /* Says where a crew's group and members shall be. */
 static int move_crew(struct regrouping *re, uint32_t i, struct error *err)
 {
 	const struct crew *crew = &re->crews[i];
-	const struct keras_group *group = i < re->groups->n ? &re->groups->list[i] : NULL;
 	AUTO_TEXT path = {0};
 	int code = place(re, crew->name, NULL, &path, err);
 
-	if (code == 0 && group != NULL && strcmp(group->name, crew->name) != 0)
-		keras_moves_put(re->moves,
-			hdf5_object(re->groups->hdf5, group->object)->link, path.bytes);
+	if (code == 0 && i < re->groups->n &&
+		strcmp(re->groups->list[i].name, crew->name) != 0)
+		code = move_group(re, i, path.bytes, err);
 	for (uint32_t k = crew->first; code == 0 && k < crew->first + crew->n; k++) {
 		const struct member *member = &re->members[k];
 		const struct past *past =
