@@ -271,11 +271,13 @@ static int check_parts(
 		return error_set(err, EINVAL, "expected an object, found %s",
 			json_type_name(json_type(json, v)));
 	class = json_get(json, v, "class_name");
-	if (!is(json, class, JSON_STRING)) {
-		text_puts(place, class != JSON_NONE ? "/class_name" : "");
-		return error_set(err, EINVAL, "class_name: expected a string, found %s",
-			class != JSON_NONE ? json_type_name(json_type(json, class))
-					   : "none");
+	if (class == JSON_NONE)
+		return error_set(
+			err, EINVAL, "class_name: expected a string, found none");
+	if (json_type(json, class) != JSON_STRING) {
+		text_puts(place, "/class_name");
+		return error_set(err, EINVAL, "expected a string, found %s",
+			json_type_name(json_type(json, class)));
 	}
 	if (json_get(json, v, "config") == JSON_NONE)
 		return error_set(err, EINVAL, "config: expected one, found none");

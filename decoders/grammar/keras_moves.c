@@ -493,12 +493,27 @@ static int place_groups(
 	return code;
 }
 
+/* numpy's empty list is one of numbers, and no name fits into its type. */
+static bool is_list_of_none(
+	const struct keras_moves *moves, uint32_t group, const char *name)
+{
+	AUTO_TEXT strings = {0};
+	size_t n = 0;
+
+	return group <= hdf5_n_objects(moves->hdf5) &&
+	       hdf5_strings(moves->hdf5, group, name, &strings, &n, NULL) == 0 && n == 0;
+}
+
 static int set_strings(struct keras_moves *moves, struct hdf5_edit *edit,
 	const struct keras_move *move, struct error *err)
 {
 	uint32_t group;
 	int code = group_at(moves, edit, move->path, strlen(move->path), &group, err);
 
+	if (code < 0)
+		return code;
+	if (move->wish == WISH_LIST && is_list_of_none(moves, group, move->name))
+		code = hdf5_edit_remove_attribute(edit, group, move->name, err);
 	if (code < 0)
 		return code;
 	if (move->wish == WISH_LIST)

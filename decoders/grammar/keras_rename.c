@@ -178,7 +178,8 @@ int keras_config_rename(const struct keras_config *config,
 	}
 	if (to.code < 0)
 		return error_set(err, -to.code, "out of memory");
-	qsort(to.stands, to.n, sizeof *to.stands, order_stands);
+	if (to.n != 0)
+		qsort(to.stands, to.n, sizeof *to.stands, order_stands);
 	json_splice(config->json, to.stands, to.n, out);
 	return text_check(out, err);
 }

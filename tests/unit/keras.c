@@ -1,6 +1,7 @@
-/* keras: fixtures against their listings, and every kind of edit, whose outcome is decoded
- * again. What Keras itself makes of the outcome is tests/interop/keras. */
+/* keras: fixtures against their listings, and every kind of edit, whose outcome is
+ * decoded again. What Keras itself makes of the outcome is tests/interop/keras. */
 #include "decoders/grammar/document.h"
+#include "decoders/grammar/hdf5.h"
 #include "tests/unit/listing.h"
 #include "tests/unit/unit.h"
 #include <errno.h>
@@ -13,13 +14,6 @@ static void release(struct model **model)
 }
 #define AUTO_M __attribute__((cleanup(release))) struct model
 
-static const char *fixtures_folder(void)
-{
-	const char *folder = getenv("FIXTURES");
-
-	return folder != NULL ? folder : "tests/fixtures";
-}
-
 static struct model *decode(struct source *source)
 {
 	struct error err = {0};
@@ -30,19 +24,29 @@ static struct model *decode(struct source *source)
 	return model;
 }
 
-/* A fixture by its name; a failure and NULL if it cannot be read. */
-__attribute__((unused)) static struct model *fixture(const char *name)
+static void fixture_path(const char *name, struct text *path)
+{
+	const char *folder = getenv("FIXTURES");
+
+	text_printf(
+		path, "%s/keras/%s", folder != NULL ? folder : "tests/fixtures", name);
+}
+
+/* A fixture by its name; exits if it cannot be read, for nothing here works then. */
+static struct model *fixture(const char *name)
 {
 	AUTO_SOURCE *source = NULL;
 	AUTO_TEXT path = {0};
 	struct error err = {0};
+	struct model *model = NULL;
 
-	text_printf(&path, "%s/keras/%s", fixtures_folder(), name);
-	if (source_open(&source, path.bytes, &err) < 0) {
+	fixture_path(name, &path);
+	if (source_open(&source, path.bytes, &err) < 0 ||
+		model_open(&model, source, NULL, &err) < 0) {
 		unit_fail("%s", err.text);
-		return NULL;
+		exit(unit_end());
 	}
-	return decode(source);
+	return model;
 }
 
 static void one_fixture(const char *path)
@@ -73,15 +77,503 @@ static void fixtures(void)
 	glob_t found;
 
 	unit_begin("fixtures read as Keras does, and encode to themselves");
-	text_printf(&pattern, "%s/keras/*.h5", fixtures_folder());
+	fixture_path("*.h5", &pattern);
 	CHECK_INT(glob(pattern.bytes, 0, NULL, &found), 0);
 	for (size_t i = 0; i < found.gl_pathc; i++)
 		one_fixture(found.gl_pathv[i]);
 	globfree(&found);
 }
 
+/* --- looking --- */
+
+static struct node *at(struct model *model, const char *path)
+{
+	struct node *node = tree_at(model->tree, path);
+
+	if (node == NULL)
+		unit_fail("%s is not there", path);
+	return node;
+}
+
+static bool has(struct model *model, const char *path)
+{
+	return tree_at(model->tree, path) != NULL;
+}
+
+/* What a document shows. */
+static void show(struct model *model, const char *path, struct text *out)
+{
+	struct node *node = at(model, path);
+	struct error err = {0};
+
+	text_clear(out);
+	text_put(out, "", 0);
+	if (node != NULL && document_render(model, node, out, &err) < 0)
+		unit_fail("%s: %s", path, err.text);
+	text_put(out, "", 0);
+}
+
+static bool shows(struct model *model, const char *path, const char *part)
+{
+	AUTO_TEXT text = {0};
+
+	show(model, path, &text);
+	return strstr(text.bytes, part) != NULL;
+}
+
+static void digest_at(struct model *model, const char *path, char hex[65])
+{
+	struct node *node = at(model, path);
+
+	hex[0] = '\0';
+	if (node != NULL)
+		(void)listing_digest(model, node, hex);
+}
+
+/* A tensor of `new` has the elements of one of `old`. */
+static void same_elements(
+	struct model *old, const char *old_path, struct model *new, const char *path)
+{
+	char was[65], is[65];
+
+	digest_at(old, old_path, was);
+	digest_at(new, path, is);
+	CHECK_STR(is, was);
+}
+
+/* A list attribute of a group, joined by blanks. */
+static const char *list_of(struct model *model, const char *group, const char *name)
+{
+	static char joined[65536];
+	AUTO_HDF5 *hdf5 = NULL;
+	AUTO_TEXT strings = {0};
+	struct error err = {0};
+	uint32_t link, object = HDF5_ROOT;
+	unsigned damaged;
+	size_t n = 0;
+
+	joined[0] = '\0';
+	if (hdf5_open(&hdf5, model->source, &err) < 0 ||
+		hdf5_walk(hdf5, &damaged, &err) < 0) {
+		unit_fail("%s", err.text);
+		return joined;
+	}
+	if (*group != '\0') {
+		link = hdf5_resolve(hdf5, HDF5_ROOT, group, strlen(group));
+		object = link != 0 ? hdf5_link(hdf5, link)->object : 0;
+	}
+	if (object == 0 || hdf5_strings(hdf5, object, name, &strings, &n, &err) < 0)
+		unit_fail("%s: %s: %s", group, name, err.text);
+	for (size_t i = 0, off = 0; i < n; i++, off += strlen(strings.bytes + off) + 1)
+		(void)snprintf(joined + strlen(joined), sizeof joined - strlen(joined),
+			"%s%s", i > 0 ? " " : "", strings.bytes + off);
+	return joined;
+}
+
+/* --- editing --- */
+
+/* Makes a change that check() allows; false, and `err`, where it does not. */
+static bool allowed(struct model *model, const struct change *change, struct error *err)
+{
+	return model_check(model, change, err) == 0;
+}
+
+static void rename_node(
+	struct model *model, const char *path, const char *folder, const char *name)
+{
+	struct node *node = at(model, path), *parent = at(model, folder);
+	struct change change = {
+		.what = EDIT_MOVED, .node = node, .parent = parent, .name = name};
+	struct error err = {0};
+
+	if (node == NULL || parent == NULL)
+		return;
+	if (!allowed(model, &change, &err) ||
+		tree_move(model->tree, node, parent, name, &err) < 0)
+		unit_fail("%s: %s", path, err.text);
+}
+
+static void remove_node(struct model *model, const char *path)
+{
+	struct node *node = at(model, path);
+	struct change change = {.what = EDIT_REMOVED, .node = node};
+	struct error err = {0};
+
+	if (node != NULL && (!allowed(model, &change, &err) ||
+				    tree_remove(model->tree, node, &err) < 0))
+		unit_fail("%s: %s", path, err.text);
+}
+
+static struct blob *blob_of(const void *bytes, size_t len)
+{
+	struct blob *blob = NULL;
+	char *copy = malloc(len + 1);
+
+	memcpy(copy, bytes, len);
+	CHECK_INT(blob_memory(&blob, copy, len, NULL), 0);
+	return blob;
+}
+
+/* Adds a float32 vector of two, in a folder that is made where it is missing. */
+static void add_tensor(struct model *model, const char *folder, const char *stem)
+{
+	static const float two[] = {1, 2};
+	const char *slash = strrchr(folder, '/');
+	AUTO_BLOB *content = blob_of(two, sizeof two);
+	AUTO_TEXT around = {0};
+	struct node *parent = tree_at(model->tree, folder), *node;
+	struct tensor *type = NULL;
+	uint64_t shape[] = {2};
+	struct error err = {0};
+	struct change change = {.what = EDIT_ADDED, .name = stem, .kind = NODE_TENSOR};
+
+	if (parent == NULL) {
+		text_put(&around, folder, (size_t)(slash - folder));
+		CHECK_INT(tree_add_folder(model->tree, at(model, around.bytes), slash + 1,
+				  &parent, &err),
+			0);
+	}
+	CHECK_INT(tree_type(model->tree, dtype_find("float32", 7), 1, shape, &type, &err),
+		0);
+	change.parent = parent;
+	change.type = type;
+	if (!allowed(model, &change, &err) || tree_add_tensor(model->tree, parent, stem,
+						      type, content, &node, &err) < 0)
+		unit_fail("%s/%s: %s", folder, stem, err.text);
+}
+
+/* Saves a document with the first `from` in it replaced. The errno of the refusal. */
+static int save(struct model *model, const char *path, const char *from, const char *to,
+	struct error *err)
+{
+	AUTO_TEXT shown = {0}, edited = {0};
+	struct node *node = at(model, path);
+	const char *found;
+	char *text = NULL;
+	size_t len = 0;
+	int code;
+
+	show(model, path, &shown);
+	found = strstr(shown.bytes, from);
+	if (node == NULL || found == NULL) {
+		unit_fail("%s: no %s in it", path, from);
+		return 0;
+	}
+	text_put(&edited, shown.bytes, shown.len);
+	text_splice(&edited, (size_t)(found - shown.bytes), strlen(from), to, strlen(to));
+	code = document_apply(model, node, shown.bytes, shown.len, edited.bytes,
+		edited.len, &text, &len, err);
+	if (code == 0 && text != NULL)
+		tree_set_value(node->view->value, text, len);
+	return code;
+}
+
+static void saved(struct model *model, const char *path, const char *from, const char *to)
+{
+	struct error err = {0};
+
+	if (save(model, path, from, to, &err) < 0)
+		unit_fail("%s: %s", path, err.text);
+}
+
+/* The model that the edits make. The plan must outlive it. */
+static struct model *outcome(struct model *model, struct plan **plan)
+{
+	AUTO_SOURCE *source = NULL;
+	struct error err = {0};
+
+	if (model_encode(model, plan, &err) < 0 ||
+		plan_outcome(*plan, &source, &err) < 0) {
+		unit_fail("%s", err.text);
+		exit(unit_end());
+	}
+	return decode(source);
+}
+
+static int refused(struct model *model, struct error *err)
+{
+	AUTO_PLAN *plan = NULL;
+
+	return model_encode(model, &plan, err);
+}
+
+/* --- what is shown --- */
+
+static void documents(void)
+{
+	AUTO_M *model = fixture("keras3_functional.h5");
+
+	unit_begin("a configuration names its layers, which are documents of their own");
+	CHECK(shows(model, "config.json", "\"inner\",\n      \"concatenate\""));
+	CHECK(!shows(model, "config.json", "rate"));
+	CHECK(shows(model, "layers/drop/config.json", "\"rate\": 0.5"));
+	CHECK(shows(model, "layers/inner/config.json", "\"mix\",\n      \"inner_norm\""));
+	CHECK(shows(model, "layers/inner/mix/config.json", "\"units\": 4"));
+	CHECK(shows(model, ".weightfs/config.json", "\"rate\": 0.5"));
+	CHECK(at(model, ".weightfs")->flags & NODE_HIDDEN);
+	unit_begin("bookkeeping attributes are not shown");
+	CHECK(shows(model, "metadata.json", "keras_version"));
+	CHECK(!shows(model, "metadata.json", "model_config"));
+	CHECK(!has(model, "layers/attributes.json"));
+	CHECK(!has(model, "layers/conv/attributes.json"));
+	CHECK(!has(model, "top_level_model_weights"));
+}
+
+static void edits_of_documents(const char *name)
+{
+	AUTO_M *model = fixture(name), *again = NULL;
+	AUTO_PLAN *plan = NULL;
+	AUTO_TEXT was = {0}, is = {0};
+
+	show(model, ".weightfs/config.json", &was);
+	saved(model, "layers/drop/config.json", "\"rate\": 0.25", "\"rate\": 0.1");
+	saved(model, "training_config.json", "\"loss\"", "\"mine\": null, \"loss\"");
+	saved(model, "metadata.json", "tensorflow", "jax");
+	again = outcome(model, &plan);
+	show(again, ".weightfs/config.json", &is);
+	CHECK_INT((intmax_t)is.len, (intmax_t)was.len - 1);
+	CHECK(shows(again, "layers/drop/config.json", "\"rate\": 0.1"));
+	CHECK(shows(again, "training_config.json", "\"mine\": null"));
+	CHECK(shows(again, "metadata.json", "jax"));
+	CHECK(!has(again, "layers/attributes.json"));
+	CHECK(plan_patches(plan));
+	same_elements(model, "layers/hidden/kernel", again, "layers/hidden/kernel");
+}
+
+static void documents_edited(void)
+{
+	unit_begin("edits of documents reach their attributes, and nothing else changes");
+	edits_of_documents("keras3_sequential.h5");
+	edits_of_documents("keras2_sequential.h5");
+}
+
+static void config_outgrows(void)
+{
+	AUTO_M *model = fixture("keras1_shaped.h5"), *again = NULL;
+	AUTO_PLAN *plan = NULL;
+	AUTO_TEXT value = {0};
+
+	unit_begin("a configuration outgrows its attribute of fixed length");
+	text_puts(&value, "\"mine\": \"");
+	while (value.len < 100000)
+		text_puts(&value, "0123456789");
+	text_puts(&value, "\", \"class_name\"");
+	saved(model, "layers/dense_1/config.json", "\"class_name\"", value.bytes);
+	again = outcome(model, &plan);
+	CHECK(shows(again, "layers/dense_1/config.json", "\"mine\": \"0123"));
+	CHECK(shows(again, "config.json", "\"dense_1\""));
+}
+
+static void refuses(
+	const char *path, const char *from, const char *to, int code, const char *why)
+{
+	AUTO_M *model = fixture("keras3_functional.h5");
+	struct error err = {0};
+
+	CHECK_INT(save(model, path, from, to, &err), -code);
+	CHECK_STR(err.text, why);
+}
+
+static void refusals(void)
+{
+	unit_begin("a configuration keeps its layers, their names and their parts");
+	refuses("layers/drop/config.json", "\"name\": \"drop\"", "\"name\": \"fall\"",
+		EOPNOTSUPP,
+		"4:13: config.name: names cannot be changed here, mv renames the layer");
+	refuses("layers/drop/config.json", "\"class_name\": \"Dropout\",", "", EINVAL,
+		"1:1: class_name: expected a string, found none");
+	refuses("layers/drop/config.json", "\"class_name\": \"Dropout\"",
+		"\"class_name\": 1", EINVAL,
+		"2:17: class_name: expected a string, found a number");
+	refuses(".weightfs/config.json", "\"name\": \"mix\"", "\"name\": \"x\"",
+		EOPNOTSUPP,
+		"256:25: config.layers.5.config.layers.1.config.name: names cannot be "
+		"changed here, mv renames the layer");
+	refuses(".weightfs/config.json", "\"layers\": [", "\"layers\": [{},", EOPNOTSUPP,
+		"6:15: config.layers: layers cannot be added, removed or moved here");
+}
+
+/* --- renaming --- */
+
+static void renamed_layer(const char *name, const char *kernel)
+{
+	AUTO_M *model = fixture(name), *again = NULL;
+	AUTO_PLAN *plan = NULL;
+	AUTO_TEXT path = {0};
+
+	rename_node(model, "layers/conv", "layers", "conv_b");
+	rename_node(model, "layers/inner", "layers", "inside");
+	rename_node(model, "layers/inside/mix", "layers/inside", "blend");
+	rename_node(model, "layers/drop", "layers", "fall");
+	again = outcome(model, &plan);
+	if (again == NULL)
+		return;
+	CHECK(!has(again, "layers/conv") && !has(again, "layers/inner"));
+	same_elements(model, "layers/conv_b/kernel", again, "layers/conv_b/kernel");
+	text_printf(&path, "layers/inside/%s", kernel);
+	same_elements(model, path.bytes, again, path.bytes);
+	CHECK(!shows(again, ".weightfs/config.json", "\"conv\""));
+	CHECK(!shows(again, ".weightfs/config.json", "\"inner\""));
+	CHECK(!shows(again, ".weightfs/config.json", "\"mix\""));
+	CHECK(shows(again, "layers/bn/config.json", "\"conv_b\""));
+	CHECK(shows(again, "layers/inside/inner_norm/config.json", "\"blend\""));
+	CHECK_INT((intmax_t)again->tree->n_nodes, (intmax_t)model->tree->n_nodes);
+}
+
+static void renames(void)
+{
+	AUTO_M *model = NULL, *again = NULL;
+	AUTO_PLAN *plan = NULL;
+
+	unit_begin("a renamed layer is renamed in its wires, its group and its weights");
+	renamed_layer("keras3_functional.h5", "blend/kernel");
+	renamed_layer("keras2_functional.h5", "blend/kernel");
+	model = fixture("keras2_functional.h5");
+	rename_node(model, "layers/conv", "layers", "conv_b");
+	again = outcome(model, &plan);
+	CHECK_STR(list_of(again, "model_weights/conv_b", "weight_names"),
+		"conv_b/kernel:0 conv_b/bias:0");
+	CHECK(strstr(list_of(again, "model_weights", "layer_names"), " conv_b bn ") !=
+		NULL);
+}
+
+static void whole_models(void)
+{
+	AUTO_M *model = fixture("keras3_sequential.h5"), *again = NULL;
+	AUTO_PLAN *plan = NULL;
+	struct error err = {0};
+	struct change change = {.what = EDIT_REMOVED};
+
+	unit_begin("a whole model keeps its layers and their weights");
+	change.node = at(model, "layers/head/kernel");
+	CHECK_INT(model_check(model, &change, &err), -EOPNOTSUPP);
+	change.node = at(model, "layers/head");
+	CHECK_INT(model_check(model, &change, &err), -EOPNOTSUPP);
+	change = (struct change){.what = EDIT_ADDED,
+		.parent = at(model, "layers/head"),
+		.name = "x",
+		.kind = NODE_TENSOR};
+	CHECK_INT(model_check(model, &change, &err), -EOPNOTSUPP);
+	CHECK_STR(err.text,
+		"layers and weights of a whole model cannot be added, removed or "
+		"moved: its configuration lists them");
+	unit_begin("an optimizer's state can be removed, all together");
+	remove_node(model, "optimizer/adam/iteration");
+	CHECK_INT(refused(model, &err), -EOPNOTSUPP);
+	remove_node(model, "optimizer");
+	again = outcome(model, &plan);
+	CHECK(!has(again, "optimizer") && !has(again, "optimizer_weights"));
+	CHECK(has(again, "training_config.json"));
+	same_elements(model, "layers/head/kernel", again, "layers/head/kernel");
+}
+
+/* --- contents --- */
+
+static void contents_of(const char *name, const char *path)
+{
+	AUTO_M *model = fixture(name), *again = NULL;
+	AUTO_PLAN *plan = NULL;
+	AUTO_BLOB *content = NULL;
+	const struct tensor *type = NULL;
+	struct node *node = at(model, path);
+	struct tensor *flat = NULL;
+	struct error err = {0};
+	char *bytes;
+
+	if (node == NULL || model_tensor(model, node, &type, &err) < 0)
+		return;
+	bytes = calloc(1, type->bytes);
+	content = blob_of(bytes, type->bytes);
+	free(bytes);
+	CHECK_INT(
+		tree_type(model->tree, type->dtype, 1,
+			(uint64_t[]){type->bytes / dtype_size(type->dtype)}, &flat, &err),
+		0);
+	CHECK_INT(tree_set_content(model->tree, node, content, &err), 0);
+	CHECK_INT(tree_set_type(model->tree, node, flat, &err), 0);
+	again = outcome(model, &plan);
+	same_elements(model, path, again, path);
+	CHECK_INT(model_tensor(again, at(again, path), &type, &err), 0);
+	CHECK_INT(type->rank, 1);
+}
+
+static void contents(void)
+{
+	unit_begin("elements and shapes of weights are written");
+	contents_of("keras3_sequential.h5", "layers/hidden/kernel");
+	contents_of("keras2_sequential_weights_only.h5", "layers/hidden/kernel");
+	contents_of("keras3_sequential.weights.h5", "layers/hidden/0");
+	contents_of("keras3_bfloat16.weights.h5", "layers/hidden/0");
+}
+
+/* --- weights alone --- */
+
+static void weights_alone(const char *name, const char *weight)
+{
+	AUTO_M *model = fixture(name), *again = NULL;
+	AUTO_PLAN *plan = NULL;
+
+	rename_node(model, "layers/norm", "layers", "bn");
+	add_tensor(model, "layers/extra", "w");
+	add_tensor(model, "layers/hidden", "more");
+	remove_node(model, "layers/hidden/bias");
+	remove_node(model, "layers/head/kernel");
+	remove_node(model, "layers/head/bias");
+	rename_node(model, "layers/bn/beta", "layers/drop", "moved");
+	again = outcome(model, &plan);
+	if (again == NULL)
+		return;
+	CHECK_STR(again->readonly, NULL);
+	CHECK_STR(list_of(again, "", "layer_names"), "hidden bn drop extra");
+	CHECK(has(again, "layers/hidden/kernel") && has(again, "layers/hidden/more"));
+	CHECK(!has(again, "layers/hidden/bias.bin") && !has(again, "layers/head"));
+	CHECK(has(again, "layers/extra/w") && has(again, "layers/drop/moved"));
+	same_elements(model, "layers/extra/w", again, "layers/extra/w");
+	same_elements(model, "layers/bn/gamma", again, "layers/bn/gamma");
+	CHECK_STR(list_of(again, "extra", "weight_names"), weight);
+}
+
+static void weights_of_old(void)
+{
+	unit_begin("in files of weights alone layers and weights come, go and move");
+	weights_alone("keras2_sequential_weights_only.h5", "extra/w:0");
+	weights_alone("keras3_sequential_weights_only.h5", "classifier/extra/w");
+}
+
+static void weights_of_new(void)
+{
+	AUTO_M *model = fixture("keras3_functional.weights.h5"), *again = NULL;
+	AUTO_PLAN *plan = NULL;
+
+	unit_begin("in .weights.h5 files too");
+	rename_node(model, "layers/conv", "layers", "conv_b");
+	rename_node(model, "layers/inner/layers/mix", "layers/inner/layers", "blend");
+	add_tensor(model, "layers/extra", "0");
+	add_tensor(model, "layers/bn", "4");
+	remove_node(model, "layers/proj.in/0");
+	rename_node(model, "layers/bn/0", "layers/bn", "5");
+	again = outcome(model, &plan);
+	if (again == NULL)
+		return;
+	same_elements(model, "layers/conv_b/0", again, "layers/conv_b/0");
+	same_elements(model, "layers/bn/5", again, "layers/bn/5");
+	same_elements(model, "layers/extra/0", again, "layers/extra/0");
+	same_elements(model, "layers/inner/layers/blend/0", again,
+		"layers/inner/layers/blend/0");
+	CHECK(has(again, "layers/bn/4") && !has(again, "layers/bn/0.bin"));
+}
+
 int main(void)
 {
 	fixtures();
+	documents();
+	documents_edited();
+	config_outgrows();
+	refusals();
+	renames();
+	whole_models();
+	contents();
+	weights_of_old();
+	weights_of_new();
 	return unit_end();
 }
