@@ -153,10 +153,15 @@ static struct inode *add_inode(struct fs *fs, fs_ino ino, enum inode_kind kind)
 	return inode;
 }
 
+fs_ino inode_number(const struct node *node, enum inode_kind kind)
+{
+	return node->parent == NULL ? FS_ROOT : key_of(node, kind);
+}
+
 int inode_make(struct fs *fs, struct node *node, enum inode_kind kind, struct inode **out)
 {
 	uint64_t key = key_of(node, kind);
-	fs_ino ino = node->parent == NULL ? FS_ROOT : key;
+	fs_ino ino = inode_number(node, kind);
 	struct inode *inode;
 
 	pthread_mutex_lock(&fs->table_lock);
