@@ -3,6 +3,7 @@
  */
 #include "fs/lock.h"
 #include "fs/file.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -90,37 +91,6 @@ static int make_folder(void)
 	return fd;
 }
 
-void lock_record_write(
-	struct lock_record *record, const struct stat *st, const char *mountpoint)
-{
-	char text[RECORD_MAX], name[48];
-	AUTO_FD fd = -1;
-	int n;
-
-	if (record->folder < 0)
-		record->folder = make_folder();
-	if (record->folder < 0)
-		return;
-	record_name(name, st);
-	if (strcmp(name, record->name) != 0 && record->name[0] != '\0')
-		(void)file_remove(record->folder, record->name);
-	memcpy(record->name, name, sizeof name);
-	n = snprintf(text, sizeof text, "%jd\n%s\n", (intmax_t)getpid(),
-		mountpoint != NULL ? mountpoint : "");
-	fd = openat(record->folder, name,
-		O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
-	if (fd >= 0 && n > 0 && n < (int)sizeof text)
-		(void)file_write(fd, name, text, (size_t)n, 0, NULL);
-}
-
-void lock_record_done(struct lock_record *record)
-{
-	if (record->folder >= 0 && record->name[0] != '\0')
-		(void)file_remove(record->folder, record->name);
-	record->name[0] = '\0';
-	file_close(&record->folder);
-}
-
 /* Reads a record; false where there is none or it is none. Cuts `text` into lines. */
 static bool read_record(int folder, const char *name, char text[RECORD_MAX], long *pid,
 	const char **mountpoint)
@@ -144,6 +114,61 @@ static bool read_record(int folder, const char *name, char text[RECORD_MAX], lon
 static bool is_alive(long pid)
 {
 	return kill((pid_t)pid, 0) == 0 || errno == EPERM;
+}
+
+/* Removes what processes that were killed have left. */
+static void sweep(int folder)
+{
+	int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	char text[RECORD_MAX];
+	const char *mountpoint;
+	struct dirent *entry;
+	long pid;
+
+	if (dir == NULL) {
+		file_close(&fd);
+		return;
+	}
+	while ((entry = readdir(dir)) != NULL)
+		if (entry->d_name[0] != '.' &&
+			read_record(folder, entry->d_name, text, &pid, &mountpoint) &&
+			!is_alive(pid))
+			(void)file_remove(folder, entry->d_name);
+	(void)closedir(dir);
+}
+
+void lock_record_write(
+	struct lock_record *record, const struct stat *st, const char *mountpoint)
+{
+	char text[RECORD_MAX], name[48];
+	AUTO_FD fd = -1;
+	int n;
+
+	if (record->folder < 0) {
+		record->folder = make_folder();
+		if (record->folder < 0)
+			return;
+		sweep(record->folder);
+	}
+	record_name(name, st);
+	if (strcmp(name, record->name) != 0 && record->name[0] != '\0')
+		(void)file_remove(record->folder, record->name);
+	memcpy(record->name, name, sizeof name);
+	n = snprintf(text, sizeof text, "%jd\n%s\n", (intmax_t)getpid(),
+		mountpoint != NULL ? mountpoint : "");
+	fd = openat(record->folder, name,
+		O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	if (fd >= 0 && n > 0 && n < (int)sizeof text)
+		(void)file_write(fd, name, text, (size_t)n, 0, NULL);
+}
+
+void lock_record_done(struct lock_record *record)
+{
+	if (record->folder >= 0 && record->name[0] != '\0')
+		(void)file_remove(record->folder, record->name);
+	record->name[0] = '\0';
+	file_close(&record->folder);
 }
 
 static int busy(const struct stat *st, struct error *err)
