@@ -79,16 +79,16 @@ static int decode_json(
 	struct keras *keras = model->priv;
 	AUTO_TEXT text = {0};
 	AUTO_JSON *json = NULL;
-	int code;
+	int rc;
 
 	*out = NULL;
 	if (hdf5_string(keras->hdf5, HDF5_ROOT, name, &text, NULL) < 0 || text.len == 0 ||
 		json_parse(&json, text.bytes, text.len, JSON_NONFINITE, NULL) < 0)
 		return 0;
-	code = tree_value(model->tree, 0, out, err);
-	if (code == 0)
+	rc = tree_value(model->tree, 0, out, err);
+	if (rc == 0)
 		(*out)->text = text_take(&text, &(*out)->len);
-	return code;
+	return rc;
 }
 
 /* The documents at the root, and those of the layers. */
@@ -97,18 +97,18 @@ static int decode_documents(struct model *model, struct error *err)
 	struct keras *keras = model->priv;
 	struct value *config = NULL;
 	struct node *node;
-	int code = 0;
+	int rc = 0;
 
 	if (keras->shape == SHAPE_MODEL)
-		code = decode_json(model, MODEL_CONFIG, &config, err);
-	if (code == 0 && keras->shape == SHAPE_MODEL)
-		code = decode_json(model, TRAINING_CONFIG, &keras->training, err);
-	if (code == 0 && config != NULL)
-		code = keras_documents_decode(&keras->documents, config, err);
-	if (code == 0 && keras->training != NULL)
-		code = tree_document(model->tree, model->tree->root,
-			"training_config.json", keras->training, "", NULL, &node, err);
-	return code;
+		rc = decode_json(model, MODEL_CONFIG, &config, err);
+	if (rc == 0 && keras->shape == SHAPE_MODEL)
+		rc = decode_json(model, TRAINING_CONFIG, &keras->training, err);
+	if (rc == 0 && config != NULL)
+		rc = keras_documents_decode(&keras->documents, config, err);
+	if (rc == 0 && keras->training != NULL)
+		rc = tree_document(model->tree, model->tree->root, "training_config.json",
+			keras->training, "", NULL, &node, err);
+	return rc;
 }
 
 /* A group of the root; 0. */
@@ -129,7 +129,7 @@ static int decode_metadata(struct model *model, struct error *err)
 	struct keras *keras = model->priv;
 	struct keras_attributes *attributes = &keras->attributes;
 	size_t n = 0;
-	int code;
+	int rc;
 
 	attributes->hdf5 = keras->hdf5;
 	attributes->model = model;
@@ -141,8 +141,8 @@ static int decode_metadata(struct model *model, struct error *err)
 		attributes->roots[n++] = MODEL_CONFIG;
 	if (keras->training != NULL)
 		attributes->roots[n++] = TRAINING_CONFIG;
-	code = keras_attributes_init(attributes, err);
-	return code < 0 ? code : keras_attributes_decode_root(attributes, err);
+	rc = keras_attributes_init(attributes, err);
+	return rc < 0 ? rc : keras_attributes_decode_root(attributes, err);
 }
 
 /* A new folder at the root; "NAME%=2" and no writing where that name is taken. */
@@ -170,11 +170,11 @@ static int decode_lone_dataset(struct model *model, uint32_t link, struct error 
 	const struct hdf5_link *it = hdf5_link(keras->hdf5, link);
 	bool duplicate = false;
 	struct node *node;
-	int code = tree_name(model->tree, model->tree->root, it->name, it->len, &node,
+	int rc = tree_name(model->tree, model->tree->root, it->name, it->len, &node,
 		&duplicate, err);
 
-	if (code < 0)
-		return code;
+	if (rc < 0)
+		return rc;
 	node->origin = link;
 	if (duplicate)
 		model_set_readonly(model, "two datasets are called %s", it->name);
@@ -189,17 +189,17 @@ static int decode_lone_group(struct model *model, uint32_t link, struct error *e
 	const char *name = hdf5_link(keras->hdf5, link)->name;
 	AUTO_KERAS_BELOW below = {0};
 	struct node *folder;
-	int code = keras_groups_below(&keras->groups, object, &below, err);
+	int rc = keras_groups_below(&keras->groups, object, &below, err);
 
-	if (code < 0)
-		return code;
+	if (rc < 0)
+		return rc;
 	if (below.n_datasets == 0 &&
 		(strcmp(name, TOP_LEVEL) == 0 ||
 			keras->groups.claimed[object] == KERAS_AROUND))
 		return 0;
-	code = root_folder(model, name, &folder, err);
-	if (code < 0)
-		return code;
+	rc = root_folder(model, name, &folder, err);
+	if (rc < 0)
+		return rc;
 	keras->attributes.homes[object] = folder;
 	return keras_groups_others(&keras->groups, folder, object, err);
 }
@@ -209,33 +209,33 @@ static int decode_lone(struct model *model, uint32_t group, struct error *err)
 {
 	struct keras *keras = model->priv;
 	uint32_t link = hdf5_object(keras->hdf5, group)->first;
-	int code = 0;
+	int rc = 0;
 
-	for (; code == 0 && link != 0; link = hdf5_link(keras->hdf5, link)->next) {
+	for (; rc == 0 && link != 0; link = hdf5_link(keras->hdf5, link)->next) {
 		uint32_t object = hdf5_link(keras->hdf5, link)->object;
 
 		if (object == 0 || !hdf5_real(keras->hdf5, link) ||
 			keras->attributes.homes[object] != NULL)
 			continue;
 		if (hdf5_object(keras->hdf5, object)->kind != HDF5_GROUP)
-			code = decode_lone_dataset(model, link, err);
+			rc = decode_lone_dataset(model, link, err);
 		else
-			code = decode_lone_group(model, link, err);
+			rc = decode_lone_group(model, link, err);
 	}
-	return code;
+	return rc;
 }
 
 static int decode_optimizer(struct model *model, struct error *err)
 {
 	struct keras *keras = model->priv;
 	uint32_t object = root_group(keras, OPTIMIZER_WEIGHTS);
-	int code;
+	int rc;
 
 	if (object == 0)
 		return 0;
-	code = root_folder(model, "optimizer", &keras->optimizer, err);
-	if (code < 0)
-		return code;
+	rc = root_folder(model, "optimizer", &keras->optimizer, err);
+	if (rc < 0)
+		return rc;
 	keras->attributes.homes[object] = keras->optimizer;
 	return keras_groups_others(&keras->groups, keras->optimizer, object, err);
 }
@@ -244,38 +244,38 @@ static int decode_groups(struct model *model, struct error *err)
 {
 	struct keras *keras = model->priv;
 	bool whole = keras->shape == SHAPE_MODEL;
-	int code;
+	int rc;
 
 	keras->groups = (struct keras_groups){.hdf5 = keras->hdf5,
 		.model = model,
 		.layers = keras->layers,
 		.base = keras->attributes.base,
 		.config = &keras->documents.config};
-	code = keras_groups_decode(&keras->groups, err);
-	if (code < 0)
-		return code;
+	rc = keras_groups_decode(&keras->groups, err);
+	if (rc < 0)
+		return rc;
 	for (size_t i = 0; i < keras->groups.n; i++)
 		keras->attributes.homes[keras->groups.list[i].object] =
 			keras->groups.list[i].folder;
 	if (keras->groups.base != 0)
 		keras->attributes.homes[keras->groups.base] = keras->layers;
 	if (whole)
-		code = decode_optimizer(model, err);
-	if (code == 0 && keras->groups.base != 0)
-		code = decode_lone(model, keras->groups.base, err);
-	return code < 0 || !whole ? code : decode_lone(model, HDF5_ROOT, err);
+		rc = decode_optimizer(model, err);
+	if (rc == 0 && keras->groups.base != 0)
+		rc = decode_lone(model, keras->groups.base, err);
+	return rc < 0 || !whole ? rc : decode_lone(model, HDF5_ROOT, err);
 }
 
 static int decode_vars(struct model *model, struct error *err)
 {
 	struct keras *keras = model->priv;
-	int code;
+	int rc;
 
 	keras->vars = (struct keras_vars){
 		.hdf5 = keras->hdf5, .model = model, .layers = keras->layers};
-	code = keras_vars_decode(&keras->vars, err);
-	if (code < 0)
-		return code;
+	rc = keras_vars_decode(&keras->vars, err);
+	if (rc < 0)
+		return rc;
 	for (size_t i = 0; i < keras->vars.n; i++) {
 		const struct keras_object *object = &keras->vars.objects[i];
 
@@ -366,48 +366,48 @@ static const struct model_ops keras_ops = {
 static int decode_tree(struct model *model, struct error *err)
 {
 	struct keras *keras = model->priv;
-	int code = tree_folder(
+	int rc = tree_folder(
 		model->tree, model->tree->root, "layers", &keras->layers, err);
 
-	if (code < 0)
-		return code;
+	if (rc < 0)
+		return rc;
 	keras->layers->flags |= NODE_GROWS;
 	keras->documents.model = model;
 	keras->documents.layers = keras->layers;
-	code = decode_documents(model, err);
-	if (code == 0)
-		code = decode_metadata(model, err);
-	if (code == 0)
-		code = keras->shape == SHAPE_VARS ? decode_vars(model, err)
-						  : decode_groups(model, err);
-	if (code == 0)
-		code = keras_attributes_decode(&keras->attributes, err);
-	return code < 0 ? code : keras_links_decode(&keras->attributes, err);
+	rc = decode_documents(model, err);
+	if (rc == 0)
+		rc = decode_metadata(model, err);
+	if (rc == 0)
+		rc = keras->shape == SHAPE_VARS ? decode_vars(model, err)
+						: decode_groups(model, err);
+	if (rc == 0)
+		rc = keras_attributes_decode(&keras->attributes, err);
+	return rc < 0 ? rc : keras_links_decode(&keras->attributes, err);
 }
 
 static int keras_decode(struct model *model, struct error *err)
 {
 	struct keras *keras = calloc(1, sizeof *keras);
-	int code;
+	int rc;
 
 	if (keras == NULL)
-		return error_set(err, ENOMEM, "out of memory");
+		return error_set(err, ENOMEM, "not enough memory");
 	model->priv = keras;
 	model->ops = &keras_ops;
-	code = tree_new(&model->tree, '/', err);
-	if (code == 0)
-		code = hdf5_open(&keras->hdf5, model->source, err);
-	if (code < 0)
-		return code;
+	rc = tree_new(&model->tree, '/', err);
+	if (rc == 0)
+		rc = hdf5_open(&keras->hdf5, model->source, err);
+	if (rc < 0)
+		return rc;
 	keras->shape = shape_of(keras->hdf5);
 	if (keras->shape == SHAPE_NONE)
 		return error_set(err, EINVAL,
 			"expected model_config, layer_names or a group vars, found none");
 	if (hdf5_readonly(keras->hdf5) != NULL)
 		model_set_readonly(model, "%s", hdf5_readonly(keras->hdf5));
-	code = hdf5_walk(keras->hdf5, &model->damaged, err);
-	if (code < 0)
-		return code;
+	rc = hdf5_walk(keras->hdf5, &model->damaged, err);
+	if (rc < 0)
+		return rc;
 	return decode_tree(model, err);
 }
 
@@ -465,17 +465,17 @@ static int encode_structure(struct model *model, struct hdf5_edit *edit,
 	struct keras *keras = model->priv;
 	AUTO_KERAS_MOVES moves = {.hdf5 = keras->hdf5};
 	AUTO_KERAS_CONFIG renamed = {0};
-	int code = 0;
+	int rc = 0;
 
 	if (config != NULL)
-		code = keras_config_read(&renamed, config->bytes, config->len, err);
-	if (code == 0 && keras->shape == SHAPE_VARS)
-		code = keras_vars_moves(&keras->vars, &moves, err);
-	else if (code == 0 && keras->groups.base != 0)
-		code = keras_groups_moves(&keras->groups, &renamed, &moves, err);
-	if (code == 0 && keras->shape == SHAPE_MODEL)
-		code = remove_optimizer(keras, model->tree, &moves, err);
-	return code < 0 ? code : keras_moves_run(&moves, edit, err);
+		rc = keras_config_read(&renamed, config->bytes, config->len, err);
+	if (rc == 0 && keras->shape == SHAPE_VARS)
+		rc = keras_vars_moves(&keras->vars, &moves, err);
+	else if (rc == 0 && keras->groups.base != 0)
+		rc = keras_groups_moves(&keras->groups, &renamed, &moves, err);
+	if (rc == 0 && keras->shape == SHAPE_MODEL)
+		rc = remove_optimizer(keras, model->tree, &moves, err);
+	return rc < 0 ? rc : keras_moves_run(&moves, edit, err);
 }
 
 /* Type, elements and attributes of one tensor that was there before. */
@@ -483,30 +483,30 @@ static int encode_tensor(struct keras *keras, struct hdf5_edit *edit,
 	const struct edit *change, struct error *err)
 {
 	uint32_t object = object_of(keras, change->node);
-	int code = 0;
+	int rc = 0;
 
 	if ((change->what & EDIT_TYPE) != 0)
-		code = hdf5_edit_type(edit, object, change->tensor,
+		rc = hdf5_edit_type(edit, object, change->tensor,
 			(change->what & EDIT_CONTENT) != 0 ? change->content : NULL, err);
 	else if ((change->what & EDIT_CONTENT) != 0)
-		code = hdf5_edit_content(edit, object, change->content, err);
-	if (code == 0 && (change->what & EDIT_SIDECAR) != 0)
-		code = hdf5_edit_sidecar(
+		rc = hdf5_edit_content(edit, object, change->content, err);
+	if (rc == 0 && (change->what & EDIT_SIDECAR) != 0)
+		rc = hdf5_edit_sidecar(
 			edit, object, change->sidecar.bytes, change->sidecar.len, err);
-	return code;
+	return rc;
 }
 
 static int encode_tensors(struct model *model, struct hdf5_edit *edit, struct error *err)
 {
 	const struct edit *change = model->tree->edits;
-	int code = 0;
+	int rc = 0;
 
-	for (; code == 0 && change != NULL; change = change->next) {
+	for (; rc == 0 && change != NULL; change = change->next) {
 		if ((change->what & (EDIT_ADDED | EDIT_REMOVED)) != 0 ||
 			change->node->kind != NODE_TENSOR)
 			continue;
-		code = encode_tensor(model->priv, edit, change, err);
-		if (code < 0) {
+		rc = encode_tensor(model->priv, edit, change, err);
+		if (rc < 0) {
 			AUTO_TEXT path = {0};
 
 			tree_path(change->node, &path);
@@ -514,7 +514,7 @@ static int encode_tensors(struct model *model, struct hdf5_edit *edit, struct er
 				error_prefix(err, "%s", path.bytes);
 		}
 	}
-	return code;
+	return rc;
 }
 
 /* Writes an attribute of the root where its text becomes another. */
@@ -533,41 +533,40 @@ static int encode_edits(struct model *model, struct hdf5_edit *edit, struct erro
 	bool structure = has_structure(model->tree);
 	struct value *config = keras->documents.value, *training = keras->training;
 	__attribute__((cleanup(text_done))) struct text text = {0}, training_text = {0};
-	int code = 0;
+	int rc = 0;
 
 	if (config != NULL && (structure || config->edited != NULL))
-		code = keras_documents_text(&keras->documents, &text, err);
-	if (code == 0 && training != NULL && (structure || training->edited != NULL))
-		code = keras_documents_training(
+		rc = keras_documents_text(&keras->documents, &text, err);
+	if (rc == 0 && training != NULL && (structure || training->edited != NULL))
+		rc = keras_documents_training(
 			&keras->documents, training, &training_text, err);
-	if (code == 0 && structure)
-		code = encode_structure(model, edit, config != NULL ? &text : NULL, err);
-	if (code == 0)
-		code = encode_tensors(model, edit, err);
-	if (code == 0)
-		code = encode_text(edit, MODEL_CONFIG, &text, config, err);
-	if (code == 0)
-		code = encode_text(edit, TRAINING_CONFIG, &training_text, training, err);
-	for (const struct value *value = model->tree->values; code == 0 && value != NULL;
+	if (rc == 0 && structure)
+		rc = encode_structure(model, edit, config != NULL ? &text : NULL, err);
+	if (rc == 0)
+		rc = encode_tensors(model, edit, err);
+	if (rc == 0)
+		rc = encode_text(edit, MODEL_CONFIG, &text, config, err);
+	if (rc == 0)
+		rc = encode_text(edit, TRAINING_CONFIG, &training_text, training, err);
+	for (const struct value *value = model->tree->values; rc == 0 && value != NULL;
 		value = value->next)
 		if (value->edited != NULL && value != config && value != training)
-			code = keras_attributes_edit(
-				&keras->attributes, edit, value, err);
-	return code;
+			rc = keras_attributes_edit(&keras->attributes, edit, value, err);
+	return rc;
 }
 
 static int keras_encode(struct model *model, struct plan *plan, struct error *err)
 {
 	struct keras *keras = model->priv;
 	AUTO_HDF5_EDIT *edit = NULL;
-	int code;
+	int rc;
 
 	if (tree_clean(model->tree))
 		return plan_old(plan, 0, source_size(model->source), err);
-	code = hdf5_edit_open(&edit, keras->hdf5, err);
-	if (code == 0)
-		code = encode_edits(model, edit, err);
-	return code < 0 ? code : hdf5_edit_commit(&edit, plan, err);
+	rc = hdf5_edit_open(&edit, keras->hdf5, err);
+	if (rc == 0)
+		rc = encode_edits(model, edit, err);
+	return rc < 0 ? rc : hdf5_edit_commit(&edit, plan, err);
 }
 
 /* --- check --- */

@@ -34,7 +34,7 @@ int keras_attributes_init(struct keras_attributes *attributes, struct error *err
 	attributes->homes = calloc(n, sizeof *attributes->homes);
 	attributes->named = calloc(n, sizeof *attributes->named);
 	if (attributes->homes == NULL || attributes->named == NULL)
-		return error_set(err, ENOMEM, "out of memory");
+		return error_set(err, ENOMEM, "not enough memory");
 	return 0;
 }
 
@@ -115,7 +115,7 @@ static int find_hidden(const struct keras_attributes *attributes, uint32_t objec
 	for (size_t i = 0; i < N_COPIES; i++)
 		if (object == attributes->base && is_copy(attributes, copies[i]))
 			hide(hidden, copies[i]);
-	return hidden->failed ? error_set(err, ENOMEM, "out of memory") : 0;
+	return hidden->failed ? error_set(err, ENOMEM, "not enough memory") : 0;
 }
 
 /* Whether an object has attributes beyond: 1, 0 or -ENOMEM. */
@@ -124,12 +124,12 @@ static int has_more(
 {
 	AUTO_HIDDEN hidden = {0};
 	const struct hdf5_object *it = hdf5_object(attributes->hdf5, object);
-	int code;
+	int rc;
 
 	if (it->kind != HDF5_GROUP || it->n_attributes == 0)
 		return 0;
-	code = find_hidden(attributes, object, &hidden, err);
-	return code < 0 ? code : it->n_attributes > hidden.n;
+	rc = find_hidden(attributes, object, &hidden, err);
+	return rc < 0 ? rc : it->n_attributes > hidden.n;
 }
 
 static int decode_document(struct keras_attributes *attributes, uint32_t object,
@@ -138,19 +138,19 @@ static int decode_document(struct keras_attributes *attributes, uint32_t object,
 	struct tree *tree = attributes->model->tree;
 	struct value *value;
 	struct node *node;
-	int code = tree_value(tree, object, &value, err);
+	int rc = tree_value(tree, object, &value, err);
 
-	return code < 0 ? code
-			: tree_document(tree, folder, name, value, "", NULL, &node, err);
+	return rc < 0 ? rc
+		      : tree_document(tree, folder, name, value, "", NULL, &node, err);
 }
 
 int keras_attributes_decode_root(struct keras_attributes *attributes, struct error *err)
 {
-	int code = has_more(attributes, HDF5_ROOT, err);
+	int rc = has_more(attributes, HDF5_ROOT, err);
 
-	return code <= 0 ? code
-			 : decode_document(attributes, HDF5_ROOT,
-				   attributes->model->tree->root, "metadata.json", err);
+	return rc <= 0 ? rc
+		       : decode_document(attributes, HDF5_ROOT,
+				 attributes->model->tree->root, "metadata.json", err);
 }
 
 int keras_attributes_home(struct keras_attributes *attributes, uint32_t object,
@@ -182,36 +182,36 @@ static int decode_object(
 	static const char name[] = "attributes.json";
 	struct tree *tree = attributes->model->tree;
 	struct node *folder;
-	int code = keras_attributes_home(attributes, object, &folder, err);
+	int rc = keras_attributes_home(attributes, object, &folder, err);
 
 	/* A group and its variables have one home. */
-	if (code == 0 && tree_child(folder, name, strlen(name)) != NULL)
-		code = tree_folders(tree, folder, "vars", 4, &folder, err);
-	return code < 0 ? code : decode_document(attributes, object, folder, name, err);
+	if (rc == 0 && tree_child(folder, name, strlen(name)) != NULL)
+		rc = tree_folders(tree, folder, "vars", 4, &folder, err);
+	return rc < 0 ? rc : decode_document(attributes, object, folder, name, err);
 }
 
 int keras_attributes_decode(struct keras_attributes *attributes, struct error *err)
 {
 	uint32_t n = hdf5_n_objects(attributes->hdf5);
-	int code = 0;
+	int rc = 0;
 
-	for (uint32_t object = HDF5_ROOT + 1; code >= 0 && object <= n; object++) {
-		code = has_more(attributes, object, err);
-		if (code > 0)
-			code = decode_object(attributes, object, err);
+	for (uint32_t object = HDF5_ROOT + 1; rc >= 0 && object <= n; object++) {
+		rc = has_more(attributes, object, err);
+		if (rc > 0)
+			rc = decode_object(attributes, object, err);
 	}
-	return code < 0 ? code : 0;
+	return rc < 0 ? rc : 0;
 }
 
 int keras_attributes_load(struct keras_attributes *attributes, uint32_t object,
 	struct text *out, struct error *err)
 {
 	AUTO_HIDDEN hidden = {0};
-	int code = find_hidden(attributes, object, &hidden, err);
+	int rc = find_hidden(attributes, object, &hidden, err);
 
-	return code < 0 ? code
-			: hdf5_attributes(attributes->hdf5, object,
-				  (const char *const *)hidden.names, out, err);
+	return rc < 0 ? rc
+		      : hdf5_attributes(attributes->hdf5, object,
+				(const char *const *)hidden.names, out, err);
 }
 
 /* What Keras wrote twice stays twice. */
@@ -219,10 +219,9 @@ static int edit_copies(struct keras_attributes *attributes, struct hdf5_edit *ed
 	const struct value *value, struct error *err)
 {
 	AUTO_JSON *json = NULL;
-	int code =
-		json_parse(&json, value->edited, value->edited_len, JSON_NONFINITE, err);
+	int rc = json_parse(&json, value->edited, value->edited_len, JSON_NONFINITE, err);
 
-	for (size_t i = 0; code == 0 && i < N_COPIES; i++) {
+	for (size_t i = 0; rc == 0 && i < N_COPIES; i++) {
 		json_value v = json_get(json, 0, copies[i]);
 		AUTO_TEXT text = {0};
 
@@ -230,17 +229,17 @@ static int edit_copies(struct keras_attributes *attributes, struct hdf5_edit *ed
 			continue;
 		text_put(&text, "", 0);
 		if (v == JSON_NONE) {
-			code = hdf5_edit_remove_attribute(
+			rc = hdf5_edit_remove_attribute(
 				edit, attributes->base, copies[i], err);
 		} else if (json_type(json, v) == JSON_STRING) {
 			json_string(json, v, &text);
-			code = text_check(&text, err);
-			if (code == 0)
-				code = hdf5_edit_string(edit, attributes->base, copies[i],
+			rc = text_check(&text, err);
+			if (rc == 0)
+				rc = hdf5_edit_string(edit, attributes->base, copies[i],
 					text.bytes, text.len, err);
 		}
 	}
-	return code;
+	return rc;
 }
 
 int keras_attributes_edit(struct keras_attributes *attributes, struct hdf5_edit *edit,
@@ -248,12 +247,12 @@ int keras_attributes_edit(struct keras_attributes *attributes, struct hdf5_edit 
 {
 	uint32_t object = (uint32_t)value->origin;
 	AUTO_HIDDEN hidden = {0};
-	int code = find_hidden(attributes, object, &hidden, err);
+	int rc = find_hidden(attributes, object, &hidden, err);
 
-	if (code == 0 && object == HDF5_ROOT)
-		code = edit_copies(attributes, edit, value, err);
-	if (code < 0)
-		return code;
+	if (rc == 0 && object == HDF5_ROOT)
+		rc = edit_copies(attributes, edit, value, err);
+	if (rc < 0)
+		return rc;
 	return hdf5_edit_attributes(edit, object, (const char *const *)hidden.names,
 		value->edited, value->edited_len, err);
 }

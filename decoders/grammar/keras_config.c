@@ -98,7 +98,7 @@ static bool layer_add(struct keras_config *config, json_value entry, uint32_t pa
 
 		if (more == NULL) {
 			strings->failed = true;
-			(void)error_set(err, ENOMEM, "out of memory");
+			(void)error_set(err, ENOMEM, "not enough memory");
 			return false;
 		}
 		config->layers = more;
@@ -182,7 +182,7 @@ static int config_index(struct keras_config *config, struct error *err)
 		return 0;
 	config->inner = calloc(config->n, sizeof *config->inner);
 	if (config->inner == NULL)
-		return error_set(err, ENOMEM, "out of memory");
+		return error_set(err, ENOMEM, "not enough memory");
 	twins_count(config, config->inner);
 	for (uint32_t i = 0; i < config->n; i++)
 		if (config->layers[i].parent != KERAS_NONE)
@@ -196,14 +196,14 @@ int keras_config_read(
 	struct keras_config *out, const char *text, size_t len, struct error *err)
 {
 	AUTO_KERAS_CONFIG config = {0};
-	int code = json_parse(&config.json, text, len, JSON_NONFINITE, err);
+	int rc = json_parse(&config.json, text, len, JSON_NONFINITE, err);
 
-	if (code == 0)
-		code = list_read(&config, 0, "", KERAS_NONE, err);
-	if (code == 0)
-		code = config_index(&config, err);
-	if (code < 0)
-		return code;
+	if (rc == 0)
+		rc = list_read(&config, 0, "", KERAS_NONE, err);
+	if (rc == 0)
+		rc = config_index(&config, err);
+	if (rc < 0)
+		return rc;
 	*out = config;
 	config = (struct keras_config){0};
 	return 0;
@@ -246,11 +246,11 @@ bool keras_config_inner(
 }
 
 /* One more step of a place that is said. */
-static int refuse(struct text *place, const char *step, struct error *err, int code,
-	const char *what)
+static int refuse(
+	struct text *place, const char *step, struct error *err, int rc, const char *what)
 {
 	text_puts(place, step);
-	return error_set(err, code, "%s", what);
+	return error_set(err, rc, "%s", what);
 }
 
 static bool same_string(
@@ -290,16 +290,16 @@ static int explain(const struct keras_config *config, uint32_t layer,
 {
 	const char *pointer = keras_config_pointer(config, layer);
 	json_value v = json_at(edited->json, pointer);
-	int code;
+	int rc;
 
 	if (v == JSON_NONE) {
 		text_put(place, pointer, (size_t)(strrchr(pointer, '/') - pointer));
 		return error_set(err, EOPNOTSUPP, KERAS_LAYERS_STAY);
 	}
 	text_puts(place, pointer);
-	code = check_parts(edited->json, v, place, err);
-	if (code < 0)
-		return code;
+	rc = check_parts(edited->json, v, place, err);
+	if (rc < 0)
+		return rc;
 	return refuse(place, "", err, EOPNOTSUPP, KERAS_NAMES_STAY);
 }
 
@@ -340,14 +340,14 @@ static int check_layer(const struct keras_config *config, uint32_t layer,
 int keras_config_check(const struct keras_config *config,
 	const struct keras_config *edited, struct text *place, struct error *err)
 {
-	int code = check_parts(edited->json, 0, place, err);
+	int rc = check_parts(edited->json, 0, place, err);
 
-	if (code == 0 && list_count(config->json, 0) != list_count(edited->json, 0))
+	if (rc == 0 && list_count(config->json, 0) != list_count(edited->json, 0))
 		return refuse(
 			place, "/config/layers", err, EOPNOTSUPP, KERAS_LAYERS_STAY);
-	for (uint32_t i = 0; code == 0 && i < config->n; i++)
-		code = check_layer(config, i, edited, place, err);
-	if (code == 0 && edited->n != config->n)
+	for (uint32_t i = 0; rc == 0 && i < config->n; i++)
+		rc = check_layer(config, i, edited, place, err);
+	if (rc == 0 && edited->n != config->n)
 		return refuse(place, "/config", err, EOPNOTSUPP, KERAS_LAYERS_STAY);
-	return code;
+	return rc;
 }

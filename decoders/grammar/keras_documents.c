@@ -31,7 +31,7 @@ static int decode_layer(struct keras_documents *documents, uint32_t i, struct er
 	struct tree *tree = documents->model->tree;
 	__attribute__((cleanup(text_done))) struct text path = {0}, stand = {0};
 	struct node *node;
-	int code;
+	int rc;
 
 	keras_names_folder(name, &path);
 	if (layer->twin != 0) {
@@ -40,14 +40,14 @@ static int decode_layer(struct keras_documents *documents, uint32_t i, struct er
 			documents->model, "two layers of one model are called %s", name);
 	}
 	json_put_string(&stand, name, strlen(name));
-	code = text_check(&path, err);
-	if (code == 0)
-		code = text_check(&stand, err);
-	if (code == 0)
-		code = tree_folders(tree, around(documents, i), path.bytes, path.len,
+	rc = text_check(&path, err);
+	if (rc == 0)
+		rc = text_check(&stand, err);
+	if (rc == 0)
+		rc = tree_folders(tree, around(documents, i), path.bytes, path.len,
 			&documents->folder[i], err);
-	if (code < 0)
-		return code;
+	if (rc < 0)
+		return rc;
 	return tree_document(tree, documents->folder[i], CONFIG, documents->value,
 		keras_config_pointer(&documents->config, i), stand.bytes, &node, err);
 }
@@ -57,15 +57,14 @@ static int decode_whole(struct keras_documents *documents, struct error *err)
 {
 	struct tree *tree = documents->model->tree;
 	struct node *folder, *node;
-	int code = tree_folder(tree, tree->root, CONTROL, &folder, err);
+	int rc = tree_folder(tree, tree->root, CONTROL, &folder, err);
 
-	if (code < 0)
-		return code;
+	if (rc < 0)
+		return rc;
 	folder->flags |= NODE_HIDDEN;
-	code = tree_document(
-		tree, folder, CONFIG, documents->value, "", NULL, &node, err);
-	if (code < 0)
-		return code;
+	rc = tree_document(tree, folder, CONFIG, documents->value, "", NULL, &node, err);
+	if (rc < 0)
+		return rc;
 	node->flags |= NODE_HIDDEN;
 	node->view->whole = true;
 	return 0;
@@ -76,18 +75,18 @@ int keras_documents_decode(
 {
 	struct tree *tree = documents->model->tree;
 	struct node *node;
-	int code = keras_config_read(&documents->config, value->text, value->len, err);
+	int rc = keras_config_read(&documents->config, value->text, value->len, err);
 
-	if (code < 0)
-		return code;
+	if (rc < 0)
+		return rc;
 	documents->value = value;
 	documents->folder = calloc(documents->config.n + 1, sizeof *documents->folder);
 	if (documents->folder == NULL)
-		return error_set(err, ENOMEM, "out of memory");
-	code = tree_document(tree, tree->root, CONFIG, value, "", NULL, &node, err);
-	for (uint32_t i = 0; code == 0 && i < documents->config.n; i++)
-		code = decode_layer(documents, i, err);
-	return code < 0 ? code : decode_whole(documents, err);
+		return error_set(err, ENOMEM, "not enough memory");
+	rc = tree_document(tree, tree->root, CONFIG, value, "", NULL, &node, err);
+	for (uint32_t i = 0; rc == 0 && i < documents->config.n; i++)
+		rc = decode_layer(documents, i, err);
+	return rc < 0 ? rc : decode_whole(documents, err);
 }
 
 bool keras_documents_is_layer(
@@ -133,15 +132,15 @@ int keras_documents_check(const struct keras_documents *documents,
 {
 	AUTO_KERAS_CONFIG edited = {0};
 	AUTO_TEXT place = {0};
-	int code = keras_config_read(&edited, change->edited, change->edited_len, err);
+	int rc = keras_config_read(&edited, change->edited, change->edited_len, err);
 
-	if (code < 0)
-		return code;
+	if (rc < 0)
+		return rc;
 	text_put(&place, "", 0);
-	code = keras_config_check(&documents->config, &edited, &place, err);
-	if (code < 0 && text_check(&place, NULL) == 0)
+	rc = keras_config_check(&documents->config, &edited, &place, err);
+	if (rc < 0 && text_check(&place, NULL) == 0)
 		tell_place(change, place.bytes, err);
-	return code;
+	return rc;
 }
 
 /* A layer's name by the place of its folder. */
@@ -187,24 +186,24 @@ static void renames_done(struct renames *renames)
 static int find_renames(const struct keras_documents *documents, struct renames *renames,
 	struct error *err)
 {
-	int code = 0;
+	int rc = 0;
 
 	renames->list = calloc(documents->config.n + 1, sizeof *renames->list);
 	if (renames->list == NULL)
-		return error_set(err, ENOMEM, "out of memory");
-	for (uint32_t i = 0; code == 0 && i < documents->config.n; i++) {
+		return error_set(err, ENOMEM, "not enough memory");
+	for (uint32_t i = 0; rc == 0 && i < documents->config.n; i++) {
 		const char *old = keras_config_name(&documents->config, i);
 		AUTO_TEXT name = {0};
 
 		if (documents->config.layers[i].twin != 0)
 			continue;
-		code = name_now(documents, i, &name, err);
-		if (code < 0 || strcmp(name.bytes, old) == 0)
+		rc = name_now(documents, i, &name, err);
+		if (rc < 0 || strcmp(name.bytes, old) == 0)
 			continue;
 		renames->list[renames->n].layer = i;
 		renames->list[renames->n++].name = text_take(&name, NULL);
 	}
-	return code;
+	return rc;
 }
 
 int keras_documents_text(
@@ -214,15 +213,15 @@ int keras_documents_text(
 	bool edited = value->edited != NULL;
 	AUTO_KERAS_CONFIG config = {0};
 	AUTO_RENAMES renames = {0};
-	int code = find_renames(documents, &renames, err);
+	int rc = find_renames(documents, &renames, err);
 
-	if (code == 0)
-		code = keras_config_read(&config, edited ? value->edited : value->text,
+	if (rc == 0)
+		rc = keras_config_read(&config, edited ? value->edited : value->text,
 			edited ? value->edited_len : value->len, err);
-	if (code == 0 && config.n != documents->config.n)
-		code = error_set(err, EOPNOTSUPP, "config: " KERAS_LAYERS_STAY);
-	return code < 0 ? code
-			: keras_config_rename(&config, renames.list, renames.n, out, err);
+	if (rc == 0 && config.n != documents->config.n)
+		rc = error_set(err, EOPNOTSUPP, "config: " KERAS_LAYERS_STAY);
+	return rc < 0 ? rc
+		      : keras_config_rename(&config, renames.list, renames.n, out, err);
 }
 
 int keras_documents_training(const struct keras_documents *documents,
@@ -230,11 +229,10 @@ int keras_documents_training(const struct keras_documents *documents,
 {
 	bool edited = training->edited != NULL;
 	AUTO_RENAMES renames = {0};
-	int code = find_renames(documents, &renames, err);
+	int rc = find_renames(documents, &renames, err);
 
-	return code < 0
-		       ? code
-		       : keras_config_rename_training(&documents->config, renames.list,
-				 renames.n, edited ? training->edited : training->text,
-				 edited ? training->edited_len : training->len, out, err);
+	return rc < 0 ? rc
+		      : keras_config_rename_training(&documents->config, renames.list,
+				renames.n, edited ? training->edited : training->text,
+				edited ? training->edited_len : training->len, out, err);
 }

@@ -87,7 +87,7 @@ static int below_add(const struct keras_groups *groups, struct keras_below *belo
 			     &below->groups, &below->n_groups, &below->cap_groups, found)
 		   : found_add(&below->datasets, &below->n_datasets, &below->cap_datasets,
 			     found)) < 0)
-		return error_set(err, ENOMEM, "out of memory");
+		return error_set(err, ENOMEM, "not enough memory");
 	return 0;
 }
 
@@ -96,21 +96,21 @@ int keras_groups_below(const struct keras_groups *groups, uint32_t object,
 {
 	AUTO_KERAS_BELOW below = {0};
 	struct keras_found self = {.link = hdf5_object(groups->hdf5, object)->link};
-	int code = 0;
+	int rc = 0;
 
 	text_putc(&below.names, '\0');
 	if (text_check(&below.names, NULL) < 0 ||
 		found_add(&below.groups, &below.n_groups, &below.cap_groups, self) < 0)
-		return error_set(err, ENOMEM, "out of memory");
+		return error_set(err, ENOMEM, "not enough memory");
 	for (size_t i = 0; i < below.n_groups; i++) {
 		uint32_t group = hdf5_link(groups->hdf5, below.groups[i].link)->object;
 		uint32_t link = hdf5_object(groups->hdf5, group)->first;
 
-		for (; code == 0 && link != 0; link = hdf5_link(groups->hdf5, link)->next)
-			code = below_add(groups, &below, i, link, err);
+		for (; rc == 0 && link != 0; link = hdf5_link(groups->hdf5, link)->next)
+			rc = below_add(groups, &below, i, link, err);
 	}
-	if (code < 0)
-		return code;
+	if (rc < 0)
+		return rc;
 	*out = below;
 	below = (struct keras_below){0};
 	return 0;
@@ -121,11 +121,11 @@ static int decode_tensor(struct keras_groups *groups, struct node *folder,
 {
 	bool duplicate = false;
 	struct node *node;
-	int code = tree_name(groups->model->tree, folder, weight->name + weight->tree,
+	int rc = tree_name(groups->model->tree, folder, weight->name + weight->tree,
 		weight->tree_len, &node, &duplicate, err);
 
-	if (code < 0)
-		return code;
+	if (rc < 0)
+		return rc;
 	node->origin = link;
 	if (duplicate)
 		model_set_readonly(
@@ -139,21 +139,21 @@ static int decode_below(struct keras_groups *groups, struct node *folder, uint32
 {
 	AUTO_KERAS_BELOW below = {0};
 	struct keras_weight *weights;
-	int code = keras_groups_below(groups, object, &below, err);
+	int rc = keras_groups_below(groups, object, &below, err);
 
-	if (code < 0)
-		return code;
+	if (rc < 0)
+		return rc;
 	weights = calloc(below.n_datasets + 1, sizeof *weights);
 	if (weights == NULL)
-		return error_set(err, ENOMEM, "out of memory");
+		return error_set(err, ENOMEM, "not enough memory");
 	for (size_t i = 0; i < below.n_datasets; i++)
 		weights[i].name = below.names.bytes + below.datasets[i].name;
-	code = keras_names_read(scope, weights, below.n_datasets, err);
-	for (size_t i = 0; code == 0 && i < below.n_datasets; i++)
-		code = decode_tensor(
+	rc = keras_names_read(scope, weights, below.n_datasets, err);
+	for (size_t i = 0; rc == 0 && i < below.n_datasets; i++)
+		rc = decode_tensor(
 			groups, folder, &weights[i], below.datasets[i].link, err);
 	free(weights);
-	return code;
+	return rc;
 }
 
 int keras_groups_others(struct keras_groups *groups, struct node *folder, uint32_t object,
@@ -204,7 +204,7 @@ static int group_add(
 		void *more = realloc(groups->list, cap * sizeof *groups->list);
 
 		if (more == NULL)
-			return error_set(err, ENOMEM, "out of memory");
+			return error_set(err, ENOMEM, "not enough memory");
 		groups->list = more;
 		groups->cap = cap;
 	}
@@ -216,7 +216,7 @@ static int group_add(
 	}
 	group.name = strdup(name);
 	if (group.name == NULL)
-		return error_set(err, ENOMEM, "out of memory");
+		return error_set(err, ENOMEM, "not enough memory");
 	claim_around(groups, object);
 	groups->claimed[object] = KERAS_LAYER;
 	groups->list[groups->n++] = group;
@@ -229,23 +229,22 @@ static int read_names(struct keras_groups *groups, struct error *err)
 	AUTO_TEXT names = {0};
 	size_t n = 0;
 	const char *name;
-	int code =
-		hdf5_strings(groups->hdf5, groups->base, "layer_names", &names, &n, err);
+	int rc = hdf5_strings(groups->hdf5, groups->base, "layer_names", &names, &n, err);
 
-	if (code == -ENOENT)
+	if (rc == -ENOENT)
 		return 0;
-	if (code == -EINVAL) {
+	if (rc == -EINVAL) {
 		model_set_readonly(groups->model, "%s", err->text);
 		return 0;
 	}
 	name = names.bytes;
-	for (size_t i = 0; code == 0 && i < n; i++, name += strlen(name) + 1) {
+	for (size_t i = 0; rc == 0 && i < n; i++, name += strlen(name) + 1) {
 		uint32_t object = *name != '\0' ? group_named(groups, name) : 0;
 
 		if (object != 0 && groups->claimed[object] != KERAS_LAYER)
-			code = group_add(groups, name, object, err);
+			rc = group_add(groups, name, object, err);
 	}
-	return code;
+	return rc;
 }
 
 static int decode_group(struct keras_groups *groups, size_t i, struct error *err)
@@ -253,33 +252,33 @@ static int decode_group(struct keras_groups *groups, size_t i, struct error *err
 	struct keras_group *group = &groups->list[i];
 	struct keras_scope scope = {.layer = group->name};
 	AUTO_TEXT path = {0};
-	int code;
+	int rc;
 
 	if (group->layer != KERAS_NONE) {
 		scope.config = groups->config;
 		scope.top = group->layer;
 	}
 	keras_names_folder(group->name, &path);
-	code = text_check(&path, err);
-	if (code == 0)
-		code = tree_folders(groups->model->tree, groups->layers, path.bytes,
+	rc = text_check(&path, err);
+	if (rc == 0)
+		rc = tree_folders(groups->model->tree, groups->layers, path.bytes,
 			path.len, &group->folder, err);
-	if (code < 0)
-		return code;
+	if (rc < 0)
+		return rc;
 	group->folder->origin = i + 1;
 	return decode_below(groups, group->folder, group->object, &scope, err);
 }
 
 int keras_groups_decode(struct keras_groups *groups, struct error *err)
 {
-	int code;
+	int rc;
 
 	groups->claimed =
 		calloc(hdf5_n_objects(groups->hdf5) + 1, sizeof *groups->claimed);
 	if (groups->claimed == NULL)
-		return error_set(err, ENOMEM, "out of memory");
-	code = read_names(groups, err);
-	for (size_t i = 0; code == 0 && i < groups->n; i++)
-		code = decode_group(groups, i, err);
-	return code;
+		return error_set(err, ENOMEM, "not enough memory");
+	rc = read_names(groups, err);
+	for (size_t i = 0; rc == 0 && i < groups->n; i++)
+		rc = decode_group(groups, i, err);
+	return rc;
 }

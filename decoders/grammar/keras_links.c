@@ -32,31 +32,32 @@ static int decode_link(
 	struct tree *tree = attributes->model->tree;
 	AUTO_TEXT reason = {0};
 	struct node *folder, *node;
-	int code = keras_attributes_home(attributes, link->group, &folder, err);
+	int rc = keras_attributes_home(attributes, link->group, &folder, err);
 
 	put_reason(attributes->hdf5, link, &reason);
-	if (code == 0)
-		code = text_check(&reason, err);
-	if (code == 0)
-		code = tree_name(tree, folder, link->name, link->len, &node, NULL, err);
-	if (code == 0)
-		code = tree_type(
+	if (rc == 0)
+		rc = text_check(&reason, err);
+	if (rc == 0)
+		rc = tree_name(tree, folder, link->name, link->len, &node, NULL, err);
+	if (rc == 0)
+		rc = tree_type(
 			tree, dtype_find("object", 6), 0, NULL, &node->tensor, err);
-	if (code < 0)
-		return code;
+	if (rc < 0)
+		return rc;
 	node->origin = number;
 	node->tensor->flags |= TENSOR_NO_BIN | TENSOR_NULL;
 	node->tensor->error = tree_string(tree, reason.bytes, reason.len);
-	return node->tensor->error != NULL ? 0 : error_set(err, ENOMEM, "out of memory");
+	return node->tensor->error != NULL ? 0
+					   : error_set(err, ENOMEM, "not enough memory");
 }
 
 int keras_links_decode(struct keras_attributes *attributes, struct error *err)
 {
 	uint32_t n = hdf5_n_links(attributes->hdf5);
-	int code = 0;
+	int rc = 0;
 
-	for (uint32_t link = HDF5_ROOT + 1; code == 0 && link <= n; link++)
+	for (uint32_t link = HDF5_ROOT + 1; rc == 0 && link <= n; link++)
 		if (!hdf5_real(attributes->hdf5, link))
-			code = decode_link(attributes, link, err);
-	return code;
+			rc = decode_link(attributes, link, err);
+	return rc;
 }

@@ -56,7 +56,7 @@ void keras_moves_done(struct keras_moves *moves)
 	*moves = (struct keras_moves){0};
 }
 
-/* Notes a wish, with a copy of its path; NULL and `code` without memory. */
+/* Notes a wish, with a copy of its path; NULL and `rc` without memory. */
 static struct keras_move *wish(
 	struct keras_moves *moves, enum wish kind, const char *path)
 {
@@ -66,7 +66,7 @@ static struct keras_move *wish(
 		size_t cap = moves->cap != 0 ? moves->cap * 2 : 64;
 		void *more = realloc(moves->list, cap * sizeof *moves->list);
 
-		moves->code = more == NULL ? -ENOMEM : moves->code;
+		moves->rc = more == NULL ? -ENOMEM : moves->rc;
 		if (more == NULL)
 			return NULL;
 		moves->list = more;
@@ -75,7 +75,7 @@ static struct keras_move *wish(
 	move = &moves->list[moves->n];
 	*move = (struct keras_move){.wish = kind};
 	if (path != NULL && (move->path = strdup(path)) == NULL) {
-		moves->code = -ENOMEM;
+		moves->rc = -ENOMEM;
 		return NULL;
 	}
 	moves->n++;
@@ -124,7 +124,7 @@ static void wish_strings(struct keras_moves *moves, struct keras_move *move,
 	move->name = strdup(name);
 	move->strings = malloc(len + 1);
 	if (move->name == NULL || move->strings == NULL) {
-		moves->code = -ENOMEM;
+		moves->rc = -ENOMEM;
 		return;
 	}
 	if (len != 0)
@@ -258,7 +258,7 @@ static int made_add(struct keras_moves *moves, uint32_t group, const char *name,
 		void *more = realloc(moves->made, cap * sizeof *moves->made);
 
 		if (more == NULL)
-			return error_set(err, ENOMEM, "out of memory");
+			return error_set(err, ENOMEM, "not enough memory");
 		moves->made = more;
 		moves->cap_made = cap;
 	}
@@ -351,67 +351,67 @@ static bool goes_along(const struct keras_moves *moves, uint32_t link)
 static int judge(struct keras_moves *moves, struct error *err)
 {
 	uint32_t n = hdf5_n_links(moves->hdf5);
-	int code;
+	int rc;
 
 	moves->lifted = calloc(n + 1, sizeof *moves->lifted);
 	moves->objects = calloc(hdf5_n_objects(moves->hdf5) + 1, sizeof *moves->objects);
 	if (moves->lifted == NULL || moves->objects == NULL)
-		return error_set(err, ENOMEM, "out of memory");
-	code = mark_lifted(moves, true, err);
-	if (code == 0)
-		code = mark_lifted(moves, false, err);
-	for (uint32_t link = HDF5_ROOT + 1; code == 0 && link <= n; link++)
+		return error_set(err, ENOMEM, "not enough memory");
+	rc = mark_lifted(moves, true, err);
+	if (rc == 0)
+		rc = mark_lifted(moves, false, err);
+	for (uint32_t link = HDF5_ROOT + 1; rc == 0 && link <= n; link++)
 		if (!is_group(moves, hdf5_link(moves->hdf5, link)->object))
 			count_around(moves, link);
-	if (code == 0)
-		code = mark_used(moves, err);
-	for (size_t i = 0; code == 0 && i < moves->n; i++) {
+	if (rc == 0)
+		rc = mark_used(moves, err);
+	for (size_t i = 0; rc == 0 && i < moves->n; i++) {
 		struct keras_move *move = &moves->list[i];
 
 		if (move->wish == WISH_KEEP)
 			moves->objects[move->object].used = true;
 		else if (move->path != NULL)
-			code = path_check(move->path, err);
+			rc = path_check(move->path, err);
 	}
-	return code;
+	return rc;
 }
 
 /* Deep links first: numbers grow with depth. */
 static int lift(struct keras_moves *moves, struct hdf5_edit *edit, struct error *err)
 {
 	unsigned char *put = calloc(hdf5_n_links(moves->hdf5) + 1, 1);
-	int code = put == NULL ? error_set(err, ENOMEM, "out of memory") : 0;
+	int rc = put == NULL ? error_set(err, ENOMEM, "not enough memory") : 0;
 
-	for (size_t i = 0; code == 0 && i < moves->n; i++)
+	for (size_t i = 0; rc == 0 && i < moves->n; i++)
 		if (moves->list[i].wish == WISH_PUT)
 			put[moves->list[i].link] = 1;
-	for (uint32_t link = hdf5_n_links(moves->hdf5); code == 0 && link > 0; link--)
+	for (uint32_t link = hdf5_n_links(moves->hdf5); rc == 0 && link > 0; link--)
 		if (moves->lifted[link] && put[link])
-			code = hdf5_edit_lift(edit, link, err);
-	for (uint32_t link = hdf5_n_links(moves->hdf5); code == 0 && link > 0; link--) {
+			rc = hdf5_edit_lift(edit, link, err);
+	for (uint32_t link = hdf5_n_links(moves->hdf5); rc == 0 && link > 0; link--) {
 		uint32_t object = hdf5_link(moves->hdf5, link)->object;
 		bool goes = (moves->lifted[link] && !put[link]) ||
 			    (object != 0 && emptied(moves, object) &&
 				    hdf5_real(moves->hdf5, link));
 
 		if (goes && !goes_along(moves, link))
-			code = hdf5_edit_unlink(edit, link, err);
+			rc = hdf5_edit_unlink(edit, link, err);
 	}
 	free(put);
-	return code;
+	return rc;
 }
 
 static int make_group(struct keras_moves *moves, struct hdf5_edit *edit, uint32_t group,
 	const char *name, size_t len, uint32_t *out, struct error *err)
 {
 	AUTO_TEXT copy = {0};
-	int code;
+	int rc;
 
 	text_put(&copy, name, len);
-	code = text_check(&copy, err);
-	if (code == 0)
-		code = hdf5_edit_group(edit, group, copy.bytes, copy.len, out, err);
-	return code < 0 ? code : made_add(moves, group, name, len, *out, err);
+	rc = text_check(&copy, err);
+	if (rc == 0)
+		rc = hdf5_edit_group(edit, group, copy.bytes, copy.len, out, err);
+	return rc < 0 ? rc : made_add(moves, group, name, len, *out, err);
 }
 
 /* The group at a path as it is now; missing ones are made. */
@@ -421,19 +421,19 @@ static int group_at(struct keras_moves *moves, struct hdf5_edit *edit, const cha
 	const char *rest = path, *name;
 	uint32_t group = HDF5_ROOT;
 	size_t len;
-	int code = 0;
+	int rc = 0;
 
-	while (code == 0 && (size_t)(rest - path) < path_len &&
+	while (rc == 0 && (size_t)(rest - path) < path_len &&
 		path_next(&rest, &name, &len)) {
 		uint32_t next = step(moves, group, name, len);
 
 		if (next == 0)
-			code = make_group(moves, edit, group, name, len, &next, err);
+			rc = make_group(moves, edit, group, name, len, &next, err);
 		group = next;
 	}
-	if (code == 0)
+	if (rc == 0)
 		*out = group;
-	return code;
+	return rc;
 }
 
 /* Where the last name of a path begins. */
@@ -450,34 +450,34 @@ static int place(struct keras_moves *moves, struct hdf5_edit *edit,
 	size_t last = last_name(move->path);
 	const char *name = move->path + last;
 	uint32_t group, object;
-	int code = group_at(moves, edit, move->path, last, &group, err);
+	int rc = group_at(moves, edit, move->path, last, &group, err);
 
-	if (code < 0)
-		return code;
+	if (rc < 0)
+		return rc;
 	if (move->wish == WISH_PUT) {
-		code = hdf5_edit_place(edit, move->link, group, name, strlen(name), err);
-		if (code == 0 && is_group(moves, move->object))
-			code = made_add(
+		rc = hdf5_edit_place(edit, move->link, group, name, strlen(name), err);
+		if (rc == 0 && is_group(moves, move->object))
+			rc = made_add(
 				moves, group, name, strlen(name), move->object, err);
-		return code;
+		return rc;
 	}
-	code = hdf5_edit_dataset(edit, group, name, strlen(name),
+	rc = hdf5_edit_dataset(edit, group, name, strlen(name),
 		tree_tensor_now(move->node), move->node->edit->content, &object, err);
-	if (code == 0 && (move->node->edit->what & EDIT_SIDECAR) != 0)
-		code = hdf5_edit_sidecar(edit, object, move->node->edit->sidecar.bytes,
+	if (rc == 0 && (move->node->edit->what & EDIT_SIDECAR) != 0)
+		rc = hdf5_edit_sidecar(edit, object, move->node->edit->sidecar.bytes,
 			move->node->edit->sidecar.len, err);
-	return code;
+	return rc;
 }
 
 /* Puts lifted groups, the shortest path first, so that one can be put into another. */
 static int place_groups(
 	struct keras_moves *moves, struct hdf5_edit *edit, struct error *err)
 {
-	int code = 0;
+	int rc = 0;
 
-	for (size_t len = 0, next; code == 0 && len != SIZE_MAX; len = next) {
+	for (size_t len = 0, next; rc == 0 && len != SIZE_MAX; len = next) {
 		next = SIZE_MAX;
-		for (size_t i = 0; code == 0 && i < moves->n; i++) {
+		for (size_t i = 0; rc == 0 && i < moves->n; i++) {
 			struct keras_move *move = &moves->list[i];
 			size_t own = move->wish == WISH_PUT ? strlen(move->path) : 0;
 
@@ -485,12 +485,12 @@ static int place_groups(
 				!is_group(moves, move->object) || own < len)
 				continue;
 			if (own == len)
-				code = place(moves, edit, move, err);
+				rc = place(moves, edit, move, err);
 			else if (own < next)
 				next = own;
 		}
 	}
-	return code;
+	return rc;
 }
 
 /* numpy's empty list is one of numbers, and no name fits into its type. */
@@ -508,14 +508,14 @@ static int set_strings(struct keras_moves *moves, struct hdf5_edit *edit,
 	const struct keras_move *move, struct error *err)
 {
 	uint32_t group;
-	int code = group_at(moves, edit, move->path, strlen(move->path), &group, err);
+	int rc = group_at(moves, edit, move->path, strlen(move->path), &group, err);
 
-	if (code < 0)
-		return code;
+	if (rc < 0)
+		return rc;
 	if (move->wish == WISH_LIST && is_list_of_none(moves, group, move->name))
-		code = hdf5_edit_remove_attribute(edit, group, move->name, err);
-	if (code < 0)
-		return code;
+		rc = hdf5_edit_remove_attribute(edit, group, move->name, err);
+	if (rc < 0)
+		return rc;
 	if (move->wish == WISH_LIST)
 		return hdf5_edit_strings(
 			edit, group, move->name, move->strings, move->n, err);
@@ -525,24 +525,24 @@ static int set_strings(struct keras_moves *moves, struct hdf5_edit *edit,
 
 int keras_moves_run(struct keras_moves *moves, struct hdf5_edit *edit, struct error *err)
 {
-	int code = moves->code < 0 ? error_set(err, ENOMEM, "out of memory") : 0;
+	int rc = moves->rc < 0 ? error_set(err, ENOMEM, "not enough memory") : 0;
 
-	if (code == 0)
-		code = judge(moves, err);
-	if (code == 0)
-		code = lift(moves, edit, err);
-	if (code == 0)
-		code = place_groups(moves, edit, err);
-	for (size_t i = 0; code == 0 && i < moves->n; i++) {
+	if (rc == 0)
+		rc = judge(moves, err);
+	if (rc == 0)
+		rc = lift(moves, edit, err);
+	if (rc == 0)
+		rc = place_groups(moves, edit, err);
+	for (size_t i = 0; rc == 0 && i < moves->n; i++) {
 		struct keras_move *move = &moves->list[i];
 
 		if (move->wish == WISH_NEW ||
 			(move->wish == WISH_PUT && moves->lifted[move->link] &&
 				!is_group(moves, move->object)))
-			code = place(moves, edit, move, err);
+			rc = place(moves, edit, move, err);
 	}
-	for (size_t i = 0; code == 0 && i < moves->n; i++)
+	for (size_t i = 0; rc == 0 && i < moves->n; i++)
 		if (moves->list[i].wish >= WISH_LIST)
-			code = set_strings(moves, edit, &moves->list[i], err);
-	return code;
+			rc = set_strings(moves, edit, &moves->list[i], err);
+	return rc;
 }

@@ -26,7 +26,7 @@ struct keras_moves {
 	struct keras_standing *objects; /* by object, while running */
 	struct keras_made *made;	/* groups placed or made, while running */
 	size_t n_made, cap_made;
-	int code; /* 0, or -ENOMEM of a wish that could not be noted */
+	int rc; /* 0, or -ENOMEM of a wish that could not be noted */
 };
 
 void keras_moves_done(struct keras_moves *moves);

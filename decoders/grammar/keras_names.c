@@ -69,7 +69,7 @@ static int meet(struct keras_weight *weights, size_t n, struct error *err)
 	int found = 0;
 
 	if (order == NULL)
-		return error_set(err, ENOMEM, "out of memory");
+		return error_set(err, ENOMEM, "not enough memory");
 	for (size_t i = 0; i < n; i++)
 		order[i] = &weights[i];
 	qsort(order, n, sizeof *order, order_names);
@@ -82,7 +82,7 @@ static int meet(struct keras_weight *weights, size_t n, struct error *err)
 int keras_names_read(const struct keras_scope *scope, struct keras_weight *weights,
 	size_t n, struct error *err)
 {
-	int code;
+	int rc;
 
 	for (size_t i = 0; i < n; i++) {
 		struct keras_weight *weight = &weights[i];
@@ -93,12 +93,12 @@ int keras_names_read(const struct keras_scope *scope, struct keras_weight *weigh
 		weight->tree_len =
 			without_zero(weight->name, strlen(weight->name)) - weight->tree;
 	}
-	code = meet(weights, n, err);
-	for (size_t i = 0; code > 0 && i < n; i++) {
+	rc = meet(weights, n, err);
+	for (size_t i = 0; rc > 0 && i < n; i++) {
 		weights[i].lead = weights[i].match = weights[i].tree = 0;
 		weights[i].tree_len = strlen(weights[i].name);
 	}
-	return code < 0 ? code : 0;
+	return rc < 0 ? rc : 0;
 }
 
 void keras_names_write(const struct keras_weight *like, const char *old,

@@ -72,7 +72,7 @@ static void regrouping_done(struct regrouping *re)
 
 static int out_of_memory(struct error *err)
 {
-	return error_set(err, ENOMEM, "out of memory");
+	return error_set(err, ENOMEM, "not enough memory");
 }
 
 /* Makes room for one more of a list that doubles. */
@@ -92,12 +92,12 @@ static int grow(void **list, uint32_t n, uint32_t *cap, size_t size, struct erro
 
 static int crew_add(struct regrouping *re, struct node *folder, struct error *err)
 {
-	int code = grow(
+	int rc = grow(
 		(void **)&re->crews, re->n_crews, &re->cap_crews, sizeof *re->crews, err);
 
-	if (code == 0)
+	if (rc == 0)
 		re->crews[re->n_crews++] = (struct crew){.folder = folder};
-	return code;
+	return rc;
 }
 
 /* The weights of a layer as the container has them. */
@@ -107,10 +107,10 @@ static int read_past(struct regrouping *re, uint32_t i, struct error *err)
 	struct keras_scope scope = {.layer = group->name};
 	struct crew *crew = &re->crews[i];
 	struct keras_weight *weights;
-	int code = keras_groups_below(re->groups, group->object, &crew->below, err);
+	int rc = keras_groups_below(re->groups, group->object, &crew->below, err);
 
-	if (code < 0)
-		return code;
+	if (rc < 0)
+		return rc;
 	if (group->layer != KERAS_NONE) {
 		scope.config = re->groups->config;
 		scope.top = group->layer;
@@ -120,14 +120,14 @@ static int read_past(struct regrouping *re, uint32_t i, struct error *err)
 		return out_of_memory(err);
 	for (size_t k = 0; k < crew->below.n_datasets; k++)
 		weights[k].name = crew->below.names.bytes + crew->below.datasets[k].name;
-	code = keras_names_read(&scope, weights, crew->below.n_datasets, err);
+	rc = keras_names_read(&scope, weights, crew->below.n_datasets, err);
 	crew->first_past = re->n_pasts;
-	for (size_t k = 0; code == 0 && k < crew->below.n_datasets; k++) {
+	for (size_t k = 0; rc == 0 && k < crew->below.n_datasets; k++) {
 		uint32_t link = crew->below.datasets[k].link;
 
-		code = grow((void **)&re->pasts, re->n_pasts, &re->cap_pasts,
+		rc = grow((void **)&re->pasts, re->n_pasts, &re->cap_pasts,
 			sizeof *re->pasts, err);
-		if (code == 0) {
+		if (rc == 0) {
 			re->pasts[re->n_pasts++] =
 				(struct past){link, i, KERAS_NONE, weights[k]};
 			re->past_of[link] = re->n_pasts;
@@ -135,22 +135,22 @@ static int read_past(struct regrouping *re, uint32_t i, struct error *err)
 		}
 	}
 	free(weights);
-	return code;
+	return rc;
 }
 
 static int read_pasts(struct regrouping *re, struct error *err)
 {
-	int code = 0;
+	int rc = 0;
 
 	re->past_of = calloc(hdf5_n_links(re->groups->hdf5) + 1, sizeof *re->past_of);
 	re->put = calloc(hdf5_n_links(re->groups->hdf5) + 1, sizeof *re->put);
 	if (re->past_of == NULL || re->put == NULL)
 		return out_of_memory(err);
-	for (uint32_t i = 0; code == 0 && i < re->groups->n; i++)
-		code = crew_add(re, re->groups->list[i].folder, err);
-	for (uint32_t i = 0; code == 0 && i < re->groups->n; i++)
-		code = read_past(re, i, err);
-	return code;
+	for (uint32_t i = 0; rc == 0 && i < re->groups->n; i++)
+		rc = crew_add(re, re->groups->list[i].folder, err);
+	for (uint32_t i = 0; rc == 0 && i < re->groups->n; i++)
+		rc = read_past(re, i, err);
+	return rc;
 }
 
 /* The crew of a tensor: that of the nearest layer around, else of the first folder. */
@@ -202,16 +202,16 @@ static int member_add(
 {
 	struct member member = {.node = node, .past = KERAS_NONE, .turn = re->n_members};
 	bool added = node->edit != NULL && (node->edit->what & EDIT_ADDED) != 0;
-	int code =
+	int rc =
 		grow((void **)&re->members, re->n_members, cap, sizeof *re->members, err);
 
-	if (code == 0)
-		code = crew_of(re, node, &member.crew, err);
-	if (code == 0)
-		code = name_below(node, re->crews[member.crew].folder, NAMES_STEM,
+	if (rc == 0)
+		rc = crew_of(re, node, &member.crew, err);
+	if (rc == 0)
+		rc = name_below(node, re->crews[member.crew].folder, NAMES_STEM,
 			&member.tree, err);
-	if (code < 0)
-		return code;
+	if (rc < 0)
+		return rc;
 	if (!added && re->past_of[node->origin] != 0)
 		member.past = re->past_of[node->origin] - 1;
 	re->members[re->n_members++] = member;
@@ -241,14 +241,14 @@ static int read_members(struct regrouping *re, struct error *err)
 {
 	struct node *layers = re->groups->layers;
 	uint32_t cap = 0, first = 0;
-	int code = 0;
+	int rc = 0;
 
-	for (struct node *node = tree_walk(layers, layers); code == 0 && node != NULL;
+	for (struct node *node = tree_walk(layers, layers); rc == 0 && node != NULL;
 		node = tree_walk(layers, node))
 		if (node->kind == NODE_TENSOR && is_weight(re, node))
-			code = member_add(re, &cap, node, err);
-	if (code < 0)
-		return code;
+			rc = member_add(re, &cap, node, err);
+	if (rc < 0)
+		return rc;
 	if (re->n_members != 0)
 		qsort(re->members, re->n_members, sizeof *re->members, order_members);
 	for (uint32_t i = 0; i < re->n_crews; i++) {
@@ -280,17 +280,17 @@ static bool has_document(const struct node *folder)
  * rest of a layer that was removed, if nothing else was said about it. */
 static int name_crews(struct regrouping *re, struct error *err)
 {
-	int code = 0;
+	int rc = 0;
 
-	for (uint32_t i = 0; code == 0 && i < re->n_crews; i++) {
+	for (uint32_t i = 0; rc == 0 && i < re->n_crews; i++) {
 		struct crew *crew = &re->crews[i];
 
 		if (in_tree(re, crew->folder) &&
 			(crew->n != 0 || crew->n_past == 0 || has_document(crew->folder)))
-			code = name_below(crew->folder, re->groups->layers, NAMES_FOLDER,
+			rc = name_below(crew->folder, re->groups->layers, NAMES_FOLDER,
 				&crew->name, err);
 	}
-	return code;
+	return rc;
 }
 
 /* A weight whose name shows how those of this crew are formed; NULL. */
@@ -339,7 +339,7 @@ static int names_hold(const struct regrouping *re, uint32_t i, struct error *err
 	struct member *members = re->members + crew->first;
 	struct keras_scope scope = {.layer = crew->name};
 	struct keras_weight *weights = calloc(crew->n + 1, sizeof *weights);
-	int code;
+	int rc;
 
 	if (weights == NULL)
 		return out_of_memory(err);
@@ -349,27 +349,27 @@ static int names_hold(const struct regrouping *re, uint32_t i, struct error *err
 	}
 	for (uint32_t k = 0; k < crew->n; k++)
 		weights[k].name = members[k].name;
-	code = keras_names_read(&scope, weights, crew->n, err);
-	for (uint32_t k = 0; code == 0 && k < crew->n; k++)
+	rc = keras_names_read(&scope, weights, crew->n, err);
+	for (uint32_t k = 0; rc == 0 && k < crew->n; k++)
 		if (strlen(members[k].tree) != weights[k].tree_len ||
 			memcmp(members[k].tree, weights[k].name + weights[k].tree,
 				weights[k].tree_len) != 0)
-			code = 1;
+			rc = 1;
 	free(weights);
-	return code < 0 ? code : code == 0;
+	return rc < 0 ? rc : rc == 0;
 }
 
 /* Finds names for all weights of a crew. */
 static int form_crew(struct regrouping *re, uint32_t i, struct error *err)
 {
 	const struct crew *crew = &re->crews[i];
-	int code = 0, holds = 0;
+	int rc = 0, holds = 0;
 
 	for (int plainly = 0; holds == 0 && plainly < 2; plainly++) {
-		for (uint32_t k = 0; code == 0 && k < crew->n; k++)
-			code = form(re, &re->members[crew->first + k], plainly, err);
-		if (code < 0)
-			return code;
+		for (uint32_t k = 0; rc == 0 && k < crew->n; k++)
+			rc = form(re, &re->members[crew->first + k], plainly, err);
+		if (rc < 0)
+			return rc;
 		holds = names_hold(re, i, err);
 		re->crews[i].plain = plainly != 0;
 	}
@@ -408,18 +408,18 @@ static int move_scope(
 	size_t own = strlen(group->name), len = weight->lead + weight->match;
 	uint32_t link = hdf5_resolve(hdf5, group->object, weight->name, len);
 	__attribute__((cleanup(text_done))) struct text name = {0}, path = {0};
-	int code;
+	int rc;
 
 	if (weight->match == 0 || link == 0 || !hdf5_real(hdf5, link) || re->put[link])
 		return 0;
 	text_put(&name, weight->name, weight->lead);
 	text_puts(&name, re->crews[i].name);
 	text_put(&name, weight->name + weight->lead + own, weight->match - own);
-	code = text_check(&name, err);
-	if (code == 0)
-		code = place(re, re->crews[i].name, name.bytes, &path, err);
-	if (code < 0 || hdf5_resolve(hdf5, group->object, name.bytes, name.len) != 0)
-		return code;
+	rc = text_check(&name, err);
+	if (rc == 0)
+		rc = place(re, re->crews[i].name, name.bytes, &path, err);
+	if (rc < 0 || hdf5_resolve(hdf5, group->object, name.bytes, name.len) != 0)
+		return rc;
 	re->put[link] = 1;
 	keras_moves_put(re->moves, link, path.bytes);
 	return 0;
@@ -431,12 +431,12 @@ static int move_group(
 {
 	const struct crew *crew = &re->crews[i];
 	uint32_t object = re->groups->list[i].object;
-	int code = 0;
+	int rc = 0;
 
 	keras_moves_put(re->moves, hdf5_object(re->groups->hdf5, object)->link, path);
-	for (uint32_t k = 0; code == 0 && !crew->plain && k < crew->n_past; k++)
-		code = move_scope(re, i, &re->pasts[crew->first_past + k], err);
-	return code;
+	for (uint32_t k = 0; rc == 0 && !crew->plain && k < crew->n_past; k++)
+		rc = move_scope(re, i, &re->pasts[crew->first_past + k], err);
+	return rc;
 }
 
 /* Says where a crew's group and members shall be. */
@@ -444,12 +444,12 @@ static int move_crew(struct regrouping *re, uint32_t i, struct error *err)
 {
 	const struct crew *crew = &re->crews[i];
 	AUTO_TEXT path = {0};
-	int code = place(re, crew->name, NULL, &path, err);
+	int rc = place(re, crew->name, NULL, &path, err);
 
-	if (code == 0 && i < re->groups->n &&
+	if (rc == 0 && i < re->groups->n &&
 		strcmp(re->groups->list[i].name, crew->name) != 0)
-		code = move_group(re, i, path.bytes, err);
-	for (uint32_t k = crew->first; code == 0 && k < crew->first + crew->n; k++) {
+		rc = move_group(re, i, path.bytes, err);
+	for (uint32_t k = crew->first; rc == 0 && k < crew->first + crew->n; k++) {
 		const struct member *member = &re->members[k];
 		const struct past *past =
 			member->past != KERAS_NONE ? &re->pasts[member->past] : NULL;
@@ -457,9 +457,9 @@ static int move_crew(struct regrouping *re, uint32_t i, struct error *err)
 		if (past != NULL && past->group == i &&
 			strcmp(past->weight.name, member->name) == 0)
 			continue;
-		code = place(re, crew->name, member->name, &path, err);
-		if (code < 0)
-			return code;
+		rc = place(re, crew->name, member->name, &path, err);
+		if (rc < 0)
+			return rc;
 		if (member->node->edit != NULL &&
 			(member->node->edit->what & EDIT_ADDED) != 0)
 			keras_moves_new(re->moves, member->node, path.bytes);
@@ -467,7 +467,7 @@ static int move_crew(struct regrouping *re, uint32_t i, struct error *err)
 			keras_moves_put(
 				re->moves, (uint32_t)member->node->origin, path.bytes);
 	}
-	return code;
+	return rc;
 }
 
 /* A list of names that is kept in order while names change, go and come. */
@@ -507,14 +507,14 @@ static int list_weights(struct regrouping *re, uint32_t i, struct error *err)
 	const struct crew *crew = &re->crews[i];
 	struct listing now = {.changed = i >= re->groups->n};
 	size_t n = 0;
-	int code = i >= re->groups->n
-			   ? 0
-			   : hdf5_strings(re->groups->hdf5, re->groups->list[i].object,
-				     "weight_names", &old, &n, err);
+	int rc = i >= re->groups->n
+			 ? 0
+			 : hdf5_strings(re->groups->hdf5, re->groups->list[i].object,
+				   "weight_names", &old, &n, err);
 	const char *name = old.bytes;
 
-	if (code < 0 && code != -ENOENT)
-		return code;
+	if (rc < 0 && rc != -ENOENT)
+		return rc;
 	for (size_t k = 0; k < n; k++, name += strlen(name) + 1) {
 		const char *new = renamed_weight(re, i, name);
 
@@ -530,14 +530,14 @@ static int list_weights(struct regrouping *re, uint32_t i, struct error *err)
 		listing_put(&now, re->members[k].name);
 		now.changed = true;
 	}
-	code = text_check(&now.names, err);
-	if (code == 0)
-		code = place(re, crew->name, NULL, &path, err);
-	if (code == 0 && now.changed)
+	rc = text_check(&now.names, err);
+	if (rc == 0)
+		rc = place(re, crew->name, NULL, &path, err);
+	if (rc == 0 && now.changed)
 		keras_moves_list(
 			re->moves, path.bytes, "weight_names", &now.names, now.n);
 	text_done(&now.names);
-	return code;
+	return rc;
 }
 
 /* layer_names. The groups are in its order; names without one stay. */
@@ -546,12 +546,12 @@ static int list_layers(struct regrouping *re, struct error *err)
 	__attribute__((cleanup(text_done))) struct text old = {0}, path = {0};
 	struct listing now = {0};
 	size_t n = 0, group = 0;
-	int code = hdf5_strings(
+	int rc = hdf5_strings(
 		re->groups->hdf5, re->groups->base, "layer_names", &old, &n, err);
 	const char *name = old.bytes;
 
-	if (code < 0 && code != -ENOENT)
-		return code;
+	if (rc < 0 && rc != -ENOENT)
+		return rc;
 	for (size_t k = 0; k < n; k++, name += strlen(name) + 1) {
 		const char *new = name;
 
@@ -566,13 +566,13 @@ static int list_layers(struct regrouping *re, struct error *err)
 		listing_put(&now, re->crews[i].name);
 		now.changed = true;
 	}
-	code = text_check(&now.names, err);
-	if (code == 0)
-		code = place(re, NULL, NULL, &path, err);
-	if (code == 0 && now.changed)
+	rc = text_check(&now.names, err);
+	if (rc == 0)
+		rc = place(re, NULL, NULL, &path, err);
+	if (rc == 0 && now.changed)
 		keras_moves_list(re->moves, path.bytes, "layer_names", &now.names, now.n);
 	text_done(&now.names);
-	return code;
+	return rc;
 }
 
 /* What is gone from the tree goes. */
@@ -595,25 +595,25 @@ int keras_groups_moves(struct keras_groups *groups, const struct keras_config *r
 {
 	__attribute__((cleanup(regrouping_done))) struct regrouping re = {
 		.groups = groups, .config = renamed, .moves = moves};
-	int code = read_pasts(&re, err);
+	int rc = read_pasts(&re, err);
 
-	if (code == 0)
-		code = read_members(&re, err);
-	if (code == 0)
-		code = name_crews(&re, err);
-	for (uint32_t i = 0; code == 0 && i < re.n_crews; i++) {
+	if (rc == 0)
+		rc = read_members(&re, err);
+	if (rc == 0)
+		rc = name_crews(&re, err);
+	for (uint32_t i = 0; rc == 0 && i < re.n_crews; i++) {
 		if (re.crews[i].name == NULL)
 			continue;
-		code = form_crew(&re, i, err);
-		if (code == 0)
-			code = move_crew(&re, i, err);
-		if (code == 0)
-			code = list_weights(&re, i, err);
+		rc = form_crew(&re, i, err);
+		if (rc == 0)
+			rc = move_crew(&re, i, err);
+		if (rc == 0)
+			rc = list_weights(&re, i, err);
 	}
-	if (code == 0)
-		code = list_layers(&re, err);
-	if (code == 0)
+	if (rc == 0)
+		rc = list_layers(&re, err);
+	if (rc == 0)
 		remove_nodes(&re);
 	keras_moves_keep(moves, groups->base);
-	return code;
+	return rc;
 }

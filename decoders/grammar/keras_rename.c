@@ -19,7 +19,7 @@ struct replacing {
 	size_t n_renames;
 	struct json_stand *stands;
 	size_t n, cap;
-	int code;
+	int rc;
 };
 
 static void replace(struct replacing *to, json_value string, const char *name)
@@ -30,7 +30,7 @@ static void replace(struct replacing *to, json_value string, const char *name)
 		size_t cap = to->cap != 0 ? to->cap * 2 : 64;
 		void *more = realloc(to->stands, cap * sizeof *to->stands);
 
-		to->code = more == NULL ? -ENOMEM : to->code;
+		to->rc = more == NULL ? -ENOMEM : to->rc;
 		if (more == NULL)
 			return;
 		to->stands = more;
@@ -38,7 +38,7 @@ static void replace(struct replacing *to, json_value string, const char *name)
 	}
 	json_put_string(&text, name, strlen(name));
 	if (text_check(&text, NULL) < 0) {
-		to->code = -ENOMEM;
+		to->rc = -ENOMEM;
 		return;
 	}
 	to->stands[to->n].value = string;
@@ -176,8 +176,8 @@ int keras_config_rename(const struct keras_config *config,
 		if (config->layers[i].nested && list_renamed(&to, i))
 			rewire_ends(&to, config->layers[i].entry, i);
 	}
-	if (to.code < 0)
-		return error_set(err, -to.code, "out of memory");
+	if (to.rc < 0)
+		return error_set(err, -to.rc, "not enough memory");
 	if (to.n != 0)
 		qsort(to.stands, to.n, sizeof *to.stands, order_stands);
 	json_splice(config->json, to.stands, to.n, out);
@@ -243,10 +243,10 @@ int keras_config_rename_training(const struct keras_config *config,
 {
 	AUTO_JSON *json = NULL;
 	const char *from = text;
-	int code = json_parse(&json, text, len, JSON_NONFINITE, err);
+	int rc = json_parse(&json, text, len, JSON_NONFINITE, err);
 
-	if (code < 0)
-		return code;
+	if (rc < 0)
+		return rc;
 	for (json_value v = is(json, 0, JSON_OBJECT) ? json_first(json, 0) : JSON_NONE;
 		v != JSON_NONE; v = json_next(json, v)) {
 		json_value before = JSON_NONE;

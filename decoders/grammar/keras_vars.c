@@ -67,7 +67,7 @@ static int object_add(struct keras_vars *vars, struct node *folder, uint32_t obj
 		void *more = realloc(vars->objects, cap * sizeof *vars->objects);
 
 		if (more == NULL)
-			return error_set(err, ENOMEM, "out of memory");
+			return error_set(err, ENOMEM, "not enough memory");
 		vars->objects = more;
 		vars->cap = cap;
 	}
@@ -104,7 +104,7 @@ static int arrival_add(struct keras_vars *vars, struct arrivals *arrivals, uint3
 		void *more = realloc(arrivals->list, cap * sizeof *arrivals->list);
 
 		if (more == NULL)
-			return error_set(err, ENOMEM, "out of memory");
+			return error_set(err, ENOMEM, "not enough memory");
 		arrivals->list = more;
 		arrivals->cap = cap;
 	}
@@ -131,7 +131,7 @@ static int meet(const struct arrivals *arrivals, struct error *err)
 	int found = 0;
 
 	if (order == NULL)
-		return error_set(err, ENOMEM, "out of memory");
+		return error_set(err, ENOMEM, "not enough memory");
 	if (arrivals->n != 0)
 		memcpy(order, arrivals->list, arrivals->n * sizeof *order);
 	qsort_r(order, arrivals->n, sizeof *order, order_titles, arrivals->texts.bytes);
@@ -148,11 +148,11 @@ static int decode_tensor(
 	const struct hdf5_link *it = hdf5_link(vars->hdf5, link);
 	bool duplicate = false;
 	struct node *node;
-	int code = tree_name(
+	int rc = tree_name(
 		vars->model->tree, folder, it->name, it->len, &node, &duplicate, err);
 
-	if (code < 0)
-		return code;
+	if (rc < 0)
+		return rc;
 	node->origin = link;
 	if (duplicate)
 		model_set_readonly(vars->model,
@@ -179,19 +179,19 @@ static int decode_children(struct keras_vars *vars, struct node *folder, uint32_
 	struct arrivals *arrivals, struct error *err)
 {
 	uint32_t link = hdf5_object(vars->hdf5, group)->first;
-	int code = 0;
+	int rc = 0;
 
-	for (; code == 0 && link != 0; link = hdf5_link(vars->hdf5, link)->next) {
+	for (; rc == 0 && link != 0; link = hdf5_link(vars->hdf5, link)->next) {
 		uint32_t object = hdf5_link(vars->hdf5, link)->object;
 
 		if (object == 0 || !hdf5_real(vars->hdf5, link))
 			continue;
 		if (hdf5_object(vars->hdf5, object)->kind != HDF5_GROUP)
-			code = decode_tensor(vars, folder, link, err);
+			rc = decode_tensor(vars, folder, link, err);
 		else if (arrivals != NULL && is_folder(vars, link, group))
-			code = arrival_add(vars, arrivals, link, err);
+			rc = arrival_add(vars, arrivals, link, err);
 	}
-	return code;
+	return rc;
 }
 
 static int decode_arrival(struct keras_vars *vars, struct node *parent, const char *title,
@@ -200,18 +200,16 @@ static int decode_arrival(struct keras_vars *vars, struct node *parent, const ch
 	const struct hdf5_link *it = hdf5_link(vars->hdf5, arrival->link);
 	AUTO_TEXT path = {0};
 	struct node *folder;
-	int code;
+	int rc;
 
 	if (met)
 		title = it->name;
 	names_piece(title, strlen(title), '/', NAMES_FOLDER, &path);
 	if (text_check(&path, err) < 0)
 		return -ENOMEM;
-	code = tree_folders(
-		vars->model->tree, parent, path.bytes, path.len, &folder, err);
-	return code < 0 ? code
-			: object_add(
-				  vars, folder, it->object, arrival->named && !met, err);
+	rc = tree_folders(vars->model->tree, parent, path.bytes, path.len, &folder, err);
+	return rc < 0 ? rc
+		      : object_add(vars, folder, it->object, arrival->named && !met, err);
 }
 
 /* One folder's tensors, and its subfolders, which get records behind all others. */
@@ -219,21 +217,20 @@ static int decode_object(struct keras_vars *vars, size_t i, struct error *err)
 {
 	__attribute__((cleanup(arrivals_done))) struct arrivals arrivals = {0};
 	struct keras_object object = vars->objects[i];
-	int met, code = decode_children(
-			 vars, object.folder, object.object, &arrivals, err);
+	int met, rc = decode_children(vars, object.folder, object.object, &arrivals, err);
 
-	if (code == 0 && object.object == HDF5_ROOT && vars->inside != 0)
-		code = decode_children(vars, object.folder, vars->inside, &arrivals, err);
-	if (code == 0 && object.vars != 0)
-		code = decode_children(vars, object.folder, object.vars, NULL, err);
-	if (code < 0)
-		return code;
+	if (rc == 0 && object.object == HDF5_ROOT && vars->inside != 0)
+		rc = decode_children(vars, object.folder, vars->inside, &arrivals, err);
+	if (rc == 0 && object.vars != 0)
+		rc = decode_children(vars, object.folder, object.vars, NULL, err);
+	if (rc < 0)
+		return rc;
 	met = meet(&arrivals, err);
-	for (size_t k = 0; met >= 0 && k < arrivals.n && code == 0; k++)
-		code = decode_arrival(vars, object.folder,
+	for (size_t k = 0; met >= 0 && k < arrivals.n && rc == 0; k++)
+		rc = decode_arrival(vars, object.folder,
 			arrivals.texts.bytes + arrivals.list[k].title, &arrivals.list[k],
 			met > 0, err);
-	return met < 0 ? met : code;
+	return met < 0 ? met : rc;
 }
 
 bool keras_vars_has(const struct keras_vars *vars, const struct node *node)
@@ -249,26 +246,26 @@ bool keras_vars_has(const struct keras_vars *vars, const struct node *node)
 int keras_vars_decode(struct keras_vars *vars, struct error *err)
 {
 	struct tree *tree = vars->model->tree;
-	int code;
+	int rc;
 
 	vars->inside = subgroup(vars->hdf5, HDF5_ROOT, LAYERS);
 	if (vars->inside != 0 && subgroup(vars->hdf5, vars->inside, VARS) != 0)
 		vars->inside = 0;
-	code = object_add(vars, vars->layers, HDF5_ROOT, false, err);
-	for (size_t i = 0; code == 0 && i < N_APART; i++) {
+	rc = object_add(vars, vars->layers, HDF5_ROOT, false, err);
+	for (size_t i = 0; rc == 0 && i < N_APART; i++) {
 		uint32_t object = subgroup(vars->hdf5, HDF5_ROOT, apart[i]);
 		struct node *folder;
 
 		if (object == 0)
 			continue;
-		code = tree_folder(tree, tree->root, apart[i], &folder, err);
-		if (code == 0)
-			code = object_add(vars, folder, object, false, err);
+		rc = tree_folder(tree, tree->root, apart[i], &folder, err);
+		if (rc == 0)
+			rc = object_add(vars, folder, object, false, err);
 	}
 	vars->n_roots = vars->n;
-	for (size_t i = 0; code == 0 && i < vars->n; i++)
-		code = decode_object(vars, i, err);
-	return code;
+	for (size_t i = 0; rc == 0 && i < vars->n; i++)
+		rc = decode_object(vars, i, err);
+	return rc;
 }
 
 static const struct keras_object *object_of(
@@ -322,19 +319,19 @@ static bool is_inside(const struct keras_vars *vars, const struct node *folder)
 static int group_path(struct keras_vars *vars, const struct node *folder,
 	struct text *path, struct error *err)
 {
-	int code = 0;
+	int rc = 0;
 
-	for (; code == 0 && folder != vars->layers && folder->parent != NULL;
+	for (; rc == 0 && folder != vars->layers && folder->parent != NULL;
 		folder = folder->parent) {
 		AUTO_TEXT name = {0};
 
-		code = group_name(vars, folder, &name, err);
+		rc = group_name(vars, folder, &name, err);
 		text_putc(&name, '/');
 		text_splice(path, 0, 0, name.bytes, name.len);
 		if (folder->parent == vars->layers && is_inside(vars, folder))
 			text_splice(path, 0, 0, LAYERS "/", strlen(LAYERS "/"));
 	}
-	return code < 0 ? code : text_check(path, err);
+	return rc < 0 ? rc : text_check(path, err);
 }
 
 /* A variable that is new here, or was elsewhere. */
@@ -342,12 +339,12 @@ static int moves_tensor(struct keras_vars *vars, struct keras_moves *moves,
 	struct node *node, struct error *err)
 {
 	AUTO_TEXT path = {0}, name = {0};
-	int code = piece_name(node, NAMES_STEM, &name, err);
+	int rc = piece_name(node, NAMES_STEM, &name, err);
 
-	if (code == 0)
-		code = group_path(vars, node->parent, &path, err);
-	if (code < 0)
-		return code;
+	if (rc == 0)
+		rc = group_path(vars, node->parent, &path, err);
+	if (rc < 0)
+		return rc;
 	text_printf(&path, "%s/%s", VARS, name.bytes);
 	if (text_check(&path, err) < 0)
 		return -ENOMEM;
@@ -364,12 +361,12 @@ static int moves_folder(struct keras_vars *vars, struct keras_moves *moves,
 {
 	const struct keras_object *object = object_of(vars, folder);
 	AUTO_TEXT path = {0}, name = {0};
-	int code = piece_name(folder, NAMES_FOLDER, &name, err);
+	int rc = piece_name(folder, NAMES_FOLDER, &name, err);
 
-	if (code == 0)
-		code = group_path(vars, folder, &path, err);
-	if (code < 0)
-		return code;
+	if (rc == 0)
+		rc = group_path(vars, folder, &path, err);
+	if (rc < 0)
+		return rc;
 	if (object != NULL) {
 		AUTO_TEXT place = {0};
 
@@ -391,20 +388,20 @@ static int moves_folder(struct keras_vars *vars, struct keras_moves *moves,
 static int moves_below(struct keras_vars *vars, struct keras_moves *moves,
 	struct node *top, struct error *err)
 {
-	int code = 0;
+	int rc = 0;
 
-	for (struct node *node = top; code == 0 && node != NULL;
+	for (struct node *node = top; rc == 0 && node != NULL;
 		node = tree_walk(top, node)) {
 		unsigned what = node->edit != NULL ? node->edit->what : 0;
 
 		if ((what & (EDIT_ADDED | EDIT_MOVED)) == 0 || node == top)
 			continue;
 		if (node->kind == NODE_TENSOR)
-			code = moves_tensor(vars, moves, node, err);
+			rc = moves_tensor(vars, moves, node, err);
 		else if (node->kind == NODE_FOLDER)
-			code = moves_folder(vars, moves, node, err);
+			rc = moves_folder(vars, moves, node, err);
 	}
-	return code;
+	return rc;
 }
 
 /* Groups that lost all variables stay where a folder still says something. */
@@ -432,11 +429,11 @@ int keras_vars_moves(
 	struct keras_vars *vars, struct keras_moves *moves, struct error *err)
 {
 	struct tree *tree = vars->model->tree;
-	int code = 0;
+	int rc = 0;
 
-	for (size_t i = 0; code == 0 && i < vars->n_roots; i++)
+	for (size_t i = 0; rc == 0 && i < vars->n_roots; i++)
 		if (vars->objects[i].folder->parent != NULL)
-			code = moves_below(vars, moves, vars->objects[i].folder, err);
+			rc = moves_below(vars, moves, vars->objects[i].folder, err);
 	for (struct edit *edit = tree->edits; edit != NULL; edit = edit->next) {
 		const struct keras_object *object;
 
@@ -451,5 +448,5 @@ int keras_vars_moves(
 				moves, hdf5_object(vars->hdf5, object->object)->link);
 	}
 	keep_documented(vars, moves);
-	return code;
+	return rc;
 }

@@ -251,7 +251,7 @@ static int save(struct model *model, const char *path, const char *from, const c
 	const char *found;
 	char *text = NULL;
 	size_t len = 0;
-	int code;
+	int rc;
 
 	show(model, path, &shown);
 	found = strstr(shown.bytes, from);
@@ -261,11 +261,11 @@ static int save(struct model *model, const char *path, const char *from, const c
 	}
 	text_put(&edited, shown.bytes, shown.len);
 	text_splice(&edited, (size_t)(found - shown.bytes), strlen(from), to, strlen(to));
-	code = document_apply(model, node, shown.bytes, shown.len, edited.bytes,
-		edited.len, &text, &len, err);
-	if (code == 0 && text != NULL)
+	rc = document_apply(model, node, shown.bytes, shown.len, edited.bytes, edited.len,
+		&text, &len, err);
+	if (rc == 0 && text != NULL)
 		tree_set_value(node->view->value, text, len);
-	return code;
+	return rc;
 }
 
 static void saved(struct model *model, const char *path, const char *from, const char *to)
@@ -365,12 +365,12 @@ static void config_outgrows(void)
 }
 
 static void refuses(
-	const char *path, const char *from, const char *to, int code, const char *why)
+	const char *path, const char *from, const char *to, int rc, const char *why)
 {
 	AUTO_M *model = fixture("keras3_functional.h5");
 	struct error err = {0};
 
-	CHECK_INT(save(model, path, from, to, &err), -code);
+	CHECK_INT(save(model, path, from, to, &err), -rc);
 	CHECK_STR(err.text, why);
 }
 
