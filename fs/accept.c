@@ -431,6 +431,10 @@ static int accept_document(
 int accept_saved(
 	struct fs *fs, const struct saved *saved, struct undo *undo, struct error *err)
 {
+	if (fs->lost)
+		return error_set(err, ESTALE,
+			"%s was changed by another program and is no model any more",
+			container_name(fs->container));
 	switch (saved->kind) {
 	case INODE_BIN: return accept_elements(fs, saved, undo, err);
 	case INODE_SIDECAR: return accept_sidecar(fs, saved, undo, err);

@@ -51,13 +51,14 @@ static int find_tensor(struct fs *fs, struct place *place, struct error *err)
 	size_t len = place_stem(place->name, &kind);
 	struct node *folder = place->folder->node, *node;
 	const struct tensor *type;
+	bool removed;
 	int rc;
 
 	if (len == 0)
 		return 0;
 	node = tree_stem(folder, place->name, len);
-	place->removed = node == NULL;
-	if (node == NULL)
+	removed = node == NULL;
+	if (removed)
 		node = removed_stem(fs, folder, place->name, len);
 	if (node == NULL)
 		return 0;
@@ -70,6 +71,7 @@ static int find_tensor(struct fs *fs, struct place *place, struct error *err)
 	}
 	place->node = node;
 	place->kind = kind;
+	place->removed = removed;
 	return 0;
 }
 

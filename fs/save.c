@@ -48,6 +48,7 @@ void save_settle(struct inode *inode)
 		desk->shown = blob_ref(desk->judging);
 	blob_unref(&desk->judging);
 	desk->verdict = 0;
+	desk->written = desk->staged != NULL;
 }
 
 /* The old content is back; the bytes have been kept. */
