@@ -15,8 +15,8 @@
  * once, at its shallowest, then alphabetically first place (grammar/hdf5_walk.c); every
  * other way to it is a symbolic link, so cycles end, and no path leads out of the mount.
  */
-#include "decoders/grammar/hdf5.h"
 #include "decoders/base/names.h"
+#include "decoders/grammar/hdf5_plain.h"
 #include "decoders/grammar/layers.h"
 #include <assert.h>
 #include <errno.h>
@@ -24,20 +24,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEPARATOR '/'
 #define SAME_NAME_MAX 1000 /* links of one name in one group */
-#define CONTINUED "%+"	   /* at the end of a folder that is a part of a long name */
-
-/* What is kept of a container. */
-struct plain {
-	struct hdf5 *hdf5;
-	struct node **nodes; /* by object: where it is in the tree */
-	unsigned n_shared;   /* objects with several names */
-};
 
 static void plain_free(struct model *model)
 {
-	struct plain *plain = model->priv;
+	struct hdf5_plain *plain = model->priv;
 
 	if (plain == NULL)
 		return;
@@ -49,24 +40,16 @@ static void plain_free(struct model *model)
 
 static struct hdf5 *hdf5_of(const struct model *model)
 {
-	const struct plain *plain = model->priv;
+	const struct hdf5_plain *plain = model->priv;
 
 	return plain->hdf5;
-}
-
-/* The object that a node stands for, or leads to; 0: none. */
-static uint32_t object_at(const struct model *model, const struct node *node)
-{
-	const struct hdf5_link *link = hdf5_link(hdf5_of(model), (uint32_t)node->origin);
-
-	return link == NULL ? 0 : link->object;
 }
 
 /* --- decode --- */
 
 struct decoding {
 	struct model *model;
-	struct plain *plain;
+	struct hdf5_plain *plain;
 	const struct hdf5_link *link; /* being placed */
 	uint32_t number;	      /* of it */
 	struct node *parent;	      /* where its last component goes */
@@ -80,7 +63,7 @@ static void put_piece(
 {
 	bool slash = memchr(name, '/', len) != NULL;
 
-	names_piece(name, len, slash ? '.' : SEPARATOR, place, path);
+	names_piece(name, len, slash ? '.' : HDF5_SEPARATOR, place, path);
 }
 
 /* Finds where the link goes in the tree: d->parent and d->name. */
@@ -313,8 +296,8 @@ static int add_tensor_links(struct decoding *d, struct node *target, struct erro
 	int rc = 0;
 
 	if (target->tensor == NULL)
-		rc = hdf5_describe(d->plain->hdf5, d->model, object_at(d->model, target),
-			&target->tensor, err);
+		rc = hdf5_describe(d->plain->hdf5, d->model,
+			hdf5_plain_object(d->model, target), &target->tensor, err);
 	tree_path(target, &path);
 	if (rc == 0)
 		rc = text_check(&path, err);
@@ -401,7 +384,7 @@ static int decode_root(struct decoding *d, struct error *err)
 	return 0;
 }
 
-static int decode_tree(struct model *model, struct plain *plain, struct error *err)
+static int decode_tree(struct model *model, struct hdf5_plain *plain, struct error *err)
 {
 	struct decoding d = {.model = model, .plain = plain};
 	int rc;
@@ -421,20 +404,20 @@ static int decode_tree(struct model *model, struct plain *plain, struct error *e
 
 static int plain_describe(struct model *model, struct node *node, struct error *err)
 {
-	return hdf5_describe(
-		hdf5_of(model), model, object_at(model, node), &node->tensor, err);
+	return hdf5_describe(hdf5_of(model), model, hdf5_plain_object(model, node),
+		&node->tensor, err);
 }
 
 static int plain_content(
 	struct model *model, struct node *node, struct blob **out, struct error *err)
 {
-	return hdf5_content(hdf5_of(model), object_at(model, node), out, err);
+	return hdf5_content(hdf5_of(model), hdf5_plain_object(model, node), out, err);
 }
 
 static int plain_sidecar(
 	struct model *model, struct node *node, struct text *out, struct error *err)
 {
-	return hdf5_sidecar(hdf5_of(model), object_at(model, node), out, err);
+	return hdf5_sidecar(hdf5_of(model), hdf5_plain_object(model, node), out, err);
 }
 
 static int plain_load(
@@ -446,7 +429,7 @@ static int plain_load(
 static int plain_facts(
 	struct model *model, struct node *node, model_fact_fn fn, void *arg)
 {
-	uint32_t object = object_at(model, node);
+	uint32_t object = hdf5_plain_object(model, node);
 
 	return object == 0 ? 0 : hdf5_facts(hdf5_of(model), object, fn, arg);
 }
@@ -462,14 +445,14 @@ static const struct model_ops plain_ops = {
 
 static int plain_decode(struct model *model, struct error *err)
 {
-	struct plain *plain = calloc(1, sizeof *plain);
+	struct hdf5_plain *plain = calloc(1, sizeof *plain);
 	int rc;
 
 	if (plain == NULL)
 		return error_set(err, ENOMEM, "not enough memory");
 	model->priv = plain;
 	model->ops = &plain_ops;
-	rc = tree_new(&model->tree, SEPARATOR, err);
+	rc = tree_new(&model->tree, HDF5_SEPARATOR, err);
 	if (rc == 0)
 		rc = hdf5_open(&plain->hdf5, model->source, err);
 	if (rc == 0)
@@ -503,4 +486,6 @@ const struct decoder hdf5_decoder = {
 	.flags = DECODER_PATCHES | DECODER_FOLDERS | DECODER_RESIZES,
 	.probe = plain_probe,
 	.decode = plain_decode,
+	.encode = hdf5_plain_encode,
+	.check = hdf5_plain_check,
 };

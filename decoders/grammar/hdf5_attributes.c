@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What elements take in memory is at most this much more than in the file. */
-#define MEMORY_SLACK 4096
+/* Elements may take this much more than the file: an edit makes some that are not in it.
+ */
+#define MEMORY_SLACK (64u << 20)
 
 bool hdf5_hidden(const char *const *hide, const char *name)
 {
@@ -41,7 +42,7 @@ static int read_elements(
 	uint64_t most = source_size(hdf5->image.source) + MEMORY_SLACK;
 
 	if (__builtin_mul_overflow(n, H5Tget_size(attribute->type), &bytes) ||
-		bytes > HDF5_TEXT_MAX || (!hdf5->image.writable && bytes > most))
+		bytes > HDF5_TEXT_MAX || bytes > most)
 		return error_set(err, EIO,
 			"expected an attribute that the file can hold, found one of "
 			"%" PRIu64 " elements",

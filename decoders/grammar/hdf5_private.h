@@ -8,6 +8,7 @@
 #ifndef WEIGHTFS_GRAMMAR_HDF5_PRIVATE_H
 #define WEIGHTFS_GRAMMAR_HDF5_PRIVATE_H
 
+#include "decoders/base/ranges.h"
 #include "decoders/grammar/hdf5.h"
 #include "decoders/grammar/json.h"
 #include <hdf5.h>
@@ -43,22 +44,19 @@ int hdf5_fail_locked(struct error *err, int code, const char *fmt, ...)
 
 /* --- hdf5_vfd.c: the bytes that libhdf5 sees --- */
 
-struct hdf5_range {
-	uint64_t begin, end;
-};
-
 /* A file as libhdf5 sees it: a source, and over it what was written. */
 struct hdf5_image {
 	struct source *source; /* a reference */
 	bool writable;
-	bool opened;		   /* once: what else libhdf5 wants to open is refused */
-	struct spill *spill;	   /* written bytes at their own offsets; NULL: none */
-	struct hdf5_range *ranges; /* what was written: sorted, apart */
-	size_t n_ranges, cap_ranges;
+	bool opened;	     /* once: what else libhdf5 wants to open is refused */
+	struct spill *spill; /* written bytes at their own offsets; NULL: none */
+	struct ranges written;
 	uint64_t size;	  /* the end of the file */
 	struct error err; /* of the last read or write that failed */
 };
 
+/* Of all edits of the process. */
+struct spill_pool *hdf5_pool(void);
 int hdf5_image_init(struct hdf5_image *image, struct source *source, bool writable,
 	struct error *err);
 void hdf5_image_done(struct hdf5_image *image);
@@ -207,6 +205,7 @@ int hdf5_obstacle_locked(hid_t dataset, hid_t dcpl, struct error *err);
 
 struct hdf5_values {
 	const struct hdf5 *hdf5; /* for the paths of references; may be NULL */
+	const char *name;	 /* for messages: the attribute's; may be NULL */
 	hid_t type; /* of the elements in memory (which is that in the file) */
 	unsigned rank;
 	hsize_t dims[H5S_MAX_RANK];
@@ -260,5 +259,83 @@ const char *const *hdf5_dataset_hide_locked(hid_t dataset);
 /* The elements of a dataset that has no .bin, read whole. To be done with. */
 int hdf5_dataset_values_locked(const struct hdf5 *hdf5, hid_t dataset,
 	struct hdf5_attribute *out, struct error *err);
+
+/* --- hdf5_edit.c --- */
+
+/* A link that was taken out of its group. */
+struct hdf5_lifted {
+	uint32_t link;
+	uint32_t group;	 /* where it was placed; 0: nowhere yet */
+	hid_t object;	 /* HARD: open, so that it stays; else 0 */
+	H5L_type_t type; /* of one that has a value */
+	char *value;	 /* SOFT, EXTERNAL: as it is stored */
+	size_t size;
+};
+
+/* Elements that need nothing of libhdf5 but to know where they go. */
+struct hdf5_direct {
+	uint64_t off;
+	struct blob *blob; /* a reference */
+};
+
+struct hdf5_edit {
+	struct hdf5 *hdf5; /* what is edited; a reference */
+	struct hdf5_image image;
+	hid_t file;
+	uint64_t *addresses; /* by object, new ones too; [0] is not used */
+	uint32_t n_objects, cap_objects;
+	struct hdf5_lifted *lifted;
+	size_t n_lifted;
+	uint32_t *unlinked; /* links */
+	size_t n_unlinked;
+	struct hdf5_direct *direct;
+	size_t n_direct;
+};
+
+/* Opens an object of the edit: its identifier, or negative with a text. */
+hid_t hdf5_edit_object_locked(struct hdf5_edit *edit, uint32_t object, struct error *err);
+/* The group in which a link of the old file is now; 0: it is gone. */
+uint32_t hdf5_edit_group_of(struct hdf5_edit *edit, uint32_t link);
+/* Makes a link anew as it is, which puts it at the end of the order of creation. */
+int hdf5_link_renew_locked(hid_t group, const char *name, struct error *err);
+/* The properties of a new link: its name's character set. */
+hid_t hdf5_link_list_locked(const char *name);
+/* At commit, `blob` is written at `off` past libhdf5. Outside the lock. */
+int hdf5_edit_direct(
+	struct hdf5_edit *edit, uint64_t off, struct blob *blob, struct error *err);
+
+/* --- hdf5_write.c --- */
+
+/* Where elements are written: an open dataset of the edit's file, and how. */
+struct hdf5_target {
+	struct hdf5_edit *edit;
+	hid_t dataset, type;
+	const struct hdf5_form *form;
+	unsigned rank;
+	hsize_t dims[H5S_MAX_RANK];
+	hsize_t box[H5S_MAX_RANK]; /* what is written at a time: chunks, or about 1 MiB */
+};
+
+/* Boxes of about 1 MiB, whole rows first. */
+void hdf5_boxes(unsigned rank, const hsize_t *dims, size_t size, hsize_t *box);
+/* Writes `blob` (or, with `own`, those of its ranges that were written over its base)
+ * where it differs from what is there. Outside the lock. */
+int hdf5_write_boxes(
+	struct hdf5_target *target, struct blob *blob, bool own, struct error *err);
+/* Writes a new dataset's elements. Outside the lock. */
+int hdf5_write_new(
+	struct hdf5_edit *edit, hid_t dataset, struct blob *content, struct error *err);
+
+/* --- hdf5_set.c --- */
+
+/* Makes one attribute what a value of `json` says. */
+int hdf5_attribute_set_locked(struct hdf5_edit *edit, hid_t object, const char *name,
+	const struct json *json, json_value v, struct error *err);
+/* Copies all attributes of an object to another. */
+int hdf5_attributes_copy_locked(
+	struct hdf5_edit *edit, hid_t from, hid_t to, struct error *err);
+/* The attribute that says what opaque elements are. */
+int hdf5_tag_locked(
+	struct hdf5_edit *edit, hid_t dataset, const char *dtype, struct error *err);
 
 #endif

@@ -25,6 +25,7 @@ struct out {
 
 /* The same on the way in. */
 struct in {
+	const char *name; /* of the attribute, or NULL */
 	const struct json *json;
 	struct error *err;
 	unsigned depth;
@@ -47,10 +48,11 @@ void hdf5_unpad(const char *bytes, size_t size, H5T_str_t pad, struct text *out)
 {
 	if (pad == H5T_STR_NULLTERM)
 		size = strnlen(bytes, size);
-	else
-		while (size > 0 &&
-			bytes[size - 1] == (pad == H5T_STR_SPACEPAD ? ' ' : '\0'))
-			size--;
+	while (pad == H5T_STR_SPACEPAD && size > 0 && bytes[size - 1] == ' ')
+		size--;
+	/* NULs in the place of spaces are padding too, as in h5py. */
+	while (size > 0 && bytes[size - 1] == '\0')
+		size--;
 	text_put(out, bytes, size);
 }
 
@@ -241,8 +243,9 @@ static int refuse(const struct in *in, json_value v, int code, const char *expec
 	unsigned line, column;
 
 	json_place(in->json, v, &line, &column);
-	return error_set(in->err, code, "%u:%u: expected %s, found %s", line, column,
-		expected, json_type_name(json_type(in->json, v)));
+	return error_set(in->err, code, "%u:%u: %s%sexpected %s, found %s", line, column,
+		in->name == NULL ? "" : in->name, in->name == NULL ? "" : ": ", expected,
+		json_type_name(json_type(in->json, v)));
 }
 
 static int get_element(struct in *in, hid_t type, json_value v, unsigned char *bytes);
@@ -255,7 +258,10 @@ static int get_number(struct in *in, const struct dtype *dtype, bool swap, json_
 
 	if (rc < 0) {
 		json_place(in->json, v, &line, &column);
-		error_prefix(in->err, "%u:%u", line, column);
+		if (in->name != NULL)
+			error_prefix(in->err, "%u:%u: %s", line, column, in->name);
+		else
+			error_prefix(in->err, "%u:%u", line, column);
 		return -EINVAL;
 	}
 	if (swap)
@@ -440,7 +446,7 @@ static int get_element(struct in *in, hid_t type, json_value v, unsigned char *b
 int hdf5_values_get_locked(const struct hdf5_values *values, const struct json *json,
 	json_value v, void *elements, struct error *err)
 {
-	struct in in = {json, err, 0};
+	struct in in = {values->name, json, err, 0};
 	unsigned char *at = elements;
 
 	return get_list(&in, values->type, values->dims, values->rank, v, &at);

@@ -36,7 +36,7 @@ struct driver_file {
 	haddr_t eoa;
 };
 
-static struct spill_pool pool = {
+static struct spill_pool shared_pool = {
 	.dir = -1, .limit = POOL_LIMIT, .in_memory = POOL_MEMORY};
 
 /* The folder of temporary files stays open as long as the program. */
@@ -45,23 +45,29 @@ static void open_pool(void)
 	const char *dir = getenv("TMPDIR");
 
 	if (dir != NULL && dir[0] == '/')
-		pool.dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (pool.dir < 0)
-		pool.dir = open("/var/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (pool.dir < 0)
-		pool.dir = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		shared_pool.dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (shared_pool.dir < 0)
+		shared_pool.dir = open("/var/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (shared_pool.dir < 0)
+		shared_pool.dir = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+struct spill_pool *hdf5_pool(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	(void)pthread_once(&once, open_pool);
+	return &shared_pool;
 }
 
 int hdf5_image_init(
 	struct hdf5_image *image, struct source *source, bool writable, struct error *err)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	int rc;
 
 	memset(image, 0, sizeof *image);
 	if (writable) {
-		(void)pthread_once(&once, open_pool);
-		rc = spill_new(&image->spill, &pool, err);
+		rc = spill_new(&image->spill, hdf5_pool(), err);
 		if (rc < 0)
 			return rc;
 	}
@@ -74,50 +80,9 @@ int hdf5_image_init(
 void hdf5_image_done(struct hdf5_image *image)
 {
 	spill_free(&image->spill);
-	free(image->ranges);
+	ranges_done(&image->written);
 	source_unref(&image->source);
 	memset(image, 0, sizeof *image);
-}
-
-/* The first range that ends at or behind `off`. */
-static size_t range_at(const struct hdf5_image *image, uint64_t off)
-{
-	size_t low = 0, high = image->n_ranges, mid;
-
-	while (low < high) {
-		mid = low + (high - low) / 2;
-		if (image->ranges[mid].end < off)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
-}
-
-/* [begin, end) was written: ranges that it touches become one with it. */
-static int range_add(
-	struct hdf5_image *image, uint64_t begin, uint64_t end, struct error *err)
-{
-	size_t first = range_at(image, begin), last = first, cap;
-	struct hdf5_range *ranges = image->ranges;
-
-	if (image->n_ranges == image->cap_ranges) {
-		cap = image->cap_ranges == 0 ? 64 : image->cap_ranges * 2;
-		ranges = reallocarray(ranges, cap, sizeof *ranges);
-		if (ranges == NULL)
-			return error_set(err, ENOMEM, "not enough memory for an edit");
-		image->ranges = ranges;
-		image->cap_ranges = cap;
-	}
-	for (; last < image->n_ranges && ranges[last].begin <= end; last++) {
-		begin = ranges[last].begin < begin ? ranges[last].begin : begin;
-		end = ranges[last].end > end ? ranges[last].end : end;
-	}
-	memmove(ranges + first + 1, ranges + last,
-		(image->n_ranges - last) * sizeof *ranges);
-	image->n_ranges += first + 1 - last;
-	ranges[first] = (struct hdf5_range){begin, end};
-	return 0;
 }
 
 int hdf5_image_write(struct hdf5_image *image, uint64_t off, const void *buf, size_t len,
@@ -129,7 +94,7 @@ int hdf5_image_write(struct hdf5_image *image, uint64_t off, const void *buf, si
 		return error_set(err, EROFS, "the file is open for reading");
 	rc = spill_write(image->spill, off, buf, len, err);
 	if (rc == 0)
-		rc = range_add(image, off, off + len, err);
+		rc = ranges_add(&image->written, off, off + len, err);
 	if (rc == 0 && off + len > image->size)
 		image->size = off + len;
 	return rc;
@@ -160,20 +125,13 @@ static int read_written(struct hdf5_image *image, uint64_t off, unsigned char *b
 static int image_read(struct hdf5_image *image, uint64_t off, unsigned char *buf,
 	size_t len, struct error *err)
 {
-	uint64_t begin, end;
+	uint64_t begin, end = off;
 	int rc = read_old(image, off, buf, len, err);
-	size_t i;
 
-	for (i = range_at(image, off); rc == 0 && i < image->n_ranges; i++) {
-		begin = image->ranges[i].begin;
-		end = image->ranges[i].end;
-		if (begin >= off + len)
-			break;
-		begin = begin < off ? off : begin;
+	while (rc == 0 && ranges_next(&image->written, end, &begin, &end) &&
+		begin < off + len) {
 		end = end > off + len ? off + len : end;
-		if (begin < end)
-			rc = read_written(
-				image, begin, buf + (begin - off), end - begin, err);
+		rc = read_written(image, begin, buf + (begin - off), end - begin, err);
 	}
 	return rc;
 }
@@ -374,14 +332,14 @@ static int same_as_old(struct hdf5_image *image, struct blob *blob, uint64_t off
 /* Lays one written range over the plan, piece by piece, but the pieces that say nothing
  * new. */
 static int plan_range(struct hdf5_image *image, struct plan *plan, struct blob *blob,
-	struct hdf5_range range, unsigned char *buf, struct error *err)
+	uint64_t begin, uint64_t end, unsigned char *buf, struct error *err)
 {
 	uint64_t off, len;
 	int same = 0, rc = 0;
 
-	for (off = range.begin; rc == 0 && off < range.end; off += len) {
+	for (off = begin; rc == 0 && off < end; off += len) {
 		len = COMPARE_STEP - off % COMPARE_STEP;
-		len = len < range.end - off ? len : range.end - off;
+		len = len < end - off ? len : end - off;
 		same = same_as_old(image, blob, off, len, buf, err);
 		if (same < 0)
 			return same;
@@ -391,12 +349,25 @@ static int plan_range(struct hdf5_image *image, struct plan *plan, struct blob *
 	return rc;
 }
 
+/* libhdf5 also sets the end of the file: room that it never wrote is zeros, and what lay
+ * behind its end is gone, unless nothing else changed. */
+static int plan_end(struct hdf5_image *image, struct plan *plan, struct error *err)
+{
+	uint64_t size = plan_size(plan);
+
+	if (image->size > size)
+		return plan_fill(plan, 0, image->size - size, err);
+	if (image->size < size && !plan_unchanged(plan))
+		return plan_cut(plan, image->size, err);
+	return 0;
+}
+
 int hdf5_image_plan(struct hdf5_image *image, struct plan *plan, struct error *err)
 {
 	AUTO_BLOB *blob = NULL;
 	unsigned char *buf = malloc(2 * COMPARE_STEP);
 	struct spill *spill = image->spill;
-	size_t i;
+	uint64_t begin, end = 0;
 	int rc;
 
 	if (buf == NULL)
@@ -405,8 +376,8 @@ int hdf5_image_plan(struct hdf5_image *image, struct plan *plan, struct error *e
 	rc = blob_computed(&blob, &spill_blob_ops, spill, spill_size(spill), err);
 	if (rc == 0)
 		rc = plan_old(plan, 0, source_size(image->source), err);
-	for (i = 0; rc == 0 && i < image->n_ranges; i++)
-		rc = plan_range(image, plan, blob, image->ranges[i], buf, err);
+	while (rc == 0 && ranges_next(&image->written, end, &begin, &end))
+		rc = plan_range(image, plan, blob, begin, end, buf, err);
 	free(buf);
-	return rc;
+	return rc < 0 ? rc : plan_end(image, plan, err);
 }
