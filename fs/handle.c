@@ -73,6 +73,9 @@ static int open_inode(
 		rc = control_text(fs, inode, &handle->text);
 	if (rc == 0 && handle->write)
 		rc = keep_base(fs, inode);
+	/* What cannot be read can still be written anew. */
+	if (rc == -EIO && (flags & O_TRUNC) != 0)
+		rc = 0;
 	if (rc == 0 && (flags & O_TRUNC) != 0)
 		rc = truncate_to_nothing(fs, inode);
 	return rc;
