@@ -50,12 +50,11 @@ static const H5L_class_t external_class = {
 	.query_func = external_query,
 };
 
-/* libhdf5 neither closes what is ours at exit, nor prints, nor loads code. */
+/* libhdf5 neither closes what is ours at exit nor loads code. */
 static void set_up(void)
 {
 	(void)H5dont_atexit();
 	(void)H5open();
-	(void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
 	(void)H5PLset_loading_state(0);
 	(void)H5Lregister(&external_class);
 	hdf5_lzf_register_locked();
@@ -64,13 +63,20 @@ static void set_up(void)
 void hdf5_lock(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	static _Thread_local bool silent;
 
 	(void)pthread_mutex_lock(&mutex);
 	(void)pthread_once(&once, set_up);
+	/* Some builds have a stack of errors for each thread, and print from each. */
+	if (!silent)
+		(void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+	silent = true;
 }
 
 void hdf5_unlock(void)
 {
+	/* A thread's stack of errors is not freed with the thread. */
+	(void)H5Eclear2(H5E_DEFAULT);
 	(void)pthread_mutex_unlock(&mutex);
 }
 
