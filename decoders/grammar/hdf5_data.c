@@ -191,7 +191,6 @@ static int read_compact(
 
 static int set_layout(struct hdf5_data *data, struct look *look, struct error *err)
 {
-	haddr_t off;
 	int rc = hdf5_obstacle_locked(look->dataset, look->dcpl, err);
 
 	if (rc < 0)
@@ -199,9 +198,10 @@ static int set_layout(struct hdf5_data *data, struct look *look, struct error *e
 	data->layout = HDF5_FILLED;
 	switch (H5Pget_layout(look->dcpl)) {
 	case H5D_CONTIGUOUS:
-		off = H5Dget_offset(look->dataset);
-		if (off != HADDR_UNDEF)
-			return linear_bounds(data, look, off, err);
+		/* Not by the offset: behind a user block no offset is one. */
+		if (H5Dget_storage_size(look->dataset) > 0)
+			return linear_bounds(
+				data, look, H5Dget_offset(look->dataset), err);
 		break;
 	case H5D_COMPACT: return read_compact(data, look, err);
 	case H5D_CHUNKED:

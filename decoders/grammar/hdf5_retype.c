@@ -139,6 +139,25 @@ static void choose_layout(struct retype *r)
 	}
 }
 
+/* What the old elements were filled with has the old type. */
+static int reset_fill(struct retype *r, struct error *err)
+{
+	H5D_fill_value_t defined = H5D_FILL_VALUE_DEFAULT;
+	void *zeros;
+	int rc = 0;
+
+	(void)H5Pfill_value_defined(r->list, &defined);
+	if (defined != H5D_FILL_VALUE_USER_DEFINED)
+		return 0;
+	zeros = calloc(1, r->form.size);
+	if (zeros == NULL)
+		return error_set(err, ENOMEM, "not enough memory for a fill value");
+	if (H5Pset_fill_value(r->list, r->type, zeros) < 0)
+		rc = hdf5_fail_locked(err, EIO, "fill value");
+	free(zeros);
+	return rc;
+}
+
 static int prepare(struct retype *r, struct error *err)
 {
 	AUTO_LOCK;
@@ -157,10 +176,7 @@ static int prepare(struct retype *r, struct error *err)
 		rc = choose_space(r, err);
 	if (rc < 0)
 		return rc;
-	/* What the old elements were filled with has the old type. */
-	if (!r->same_type)
-		(void)H5Pset_fill_value(r->list, r->type, NULL);
-	return 0;
+	return r->same_type ? 0 : reset_fill(r, err);
 }
 
 /* Whether the dataset can stay, longer or shorter. */

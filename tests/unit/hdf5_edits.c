@@ -1,0 +1,520 @@
+/* hdf5_edits: every kind of edit of a plain HDF5 file, read back by h5py. */
+#include "decoders/grammar/document.h"
+#include "tests/unit/unit.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern const struct decoder hdf5_decoder;
+static const struct decoder *const only_hdf5[] = {&hdf5_decoder, NULL};
+
+#define AUTO_M __attribute__((cleanup(model_free))) struct model
+
+static char folder[64];
+static struct spill_pool pool = {.dir = -1, .limit = 1 << 28, .in_memory = 1 << 28};
+
+/* Runs the python half; what it says goes into `out`. True when it was content. */
+static bool python(const char *what, const char *file, const char *more, struct text *out)
+{
+	const char *interpreter = getenv("PYTHON");
+	AUTO_TEXT command = {0};
+	char line[512];
+	FILE *pipe;
+
+	text_printf(&command, "%s tests/unit/hdf5_edits.py %s %s/%s %s 2>&1",
+		interpreter != NULL ? interpreter : "/usr/bin/python3", what, folder,
+		file, more);
+	pipe = popen(command.bytes, "r");
+	while (pipe != NULL && fgets(line, sizeof line, pipe) != NULL)
+		text_puts(out, line);
+	return pipe != NULL && pclose(pipe) == 0;
+}
+
+static struct model *open_file(const char *file)
+{
+	AUTO_SOURCE *source = NULL;
+	struct model *model = NULL;
+	struct error err = {0};
+	AUTO_TEXT path = {0};
+
+	text_printf(&path, "%s/%s", folder, file);
+	if (source_open(&source, path.bytes, &err) < 0 ||
+		model_open_with(&model, source, "hdf5", only_hdf5, &err) < 0) {
+		unit_fail("%s: %s", file, err.text);
+		exit(unit_end());
+	}
+	return model;
+}
+
+static void write_source(struct source *source, const char *file)
+{
+	static char bytes[1 << 16];
+	uint64_t off, n, size = source_size(source);
+	struct error err = {0};
+	AUTO_TEXT path = {0};
+	FILE *out;
+
+	text_printf(&path, "%s/%s", folder, file);
+	out = fopen(path.bytes, "w");
+	for (off = 0; out != NULL && off < size; off += n) {
+		n = size - off < sizeof bytes ? size - off : sizeof bytes;
+		if (source_read(source, off, bytes, n, &err) < 0) {
+			unit_fail("%s", err.text);
+			break;
+		}
+		(void)fwrite(bytes, 1, n, out);
+	}
+	if (out == NULL || fclose(out) != 0)
+		unit_fail("%s cannot be written", path.bytes);
+}
+
+/* Encodes, decodes what comes out, and lets h5py judge it. */
+static void outcome(struct model *model, const char *name)
+{
+	AUTO_PLAN *plan = NULL;
+	AUTO_SOURCE *source = NULL;
+	AUTO_M *again = NULL;
+	AUTO_TEXT said = {0};
+	struct error err = {0};
+
+	if (model_encode(model, &plan, &err) < 0 ||
+		plan_outcome(plan, &source, &err) < 0 ||
+		model_open_with(&again, source, "hdf5", only_hdf5, &err) < 0) {
+		unit_fail("%s: %s", name, err.text);
+		return;
+	}
+	CHECK_INT(again->damaged, 0);
+	write_source(source, "out.h5");
+	if (!python(name, "out.h5", "", &said))
+		unit_fail("%s: %s", name, said.bytes);
+}
+
+/* --- editing --- */
+
+static struct node *at(struct model *model, const char *path)
+{
+	struct node *node = tree_at(model->tree, path);
+
+	if (node == NULL) {
+		unit_fail("%s is not there", path);
+		exit(unit_end());
+	}
+	return node;
+}
+
+static int allow(struct model *model, const struct change *change, struct error *err)
+{
+	return model_check(model, change, err);
+}
+
+static void move(
+	struct model *model, const char *path, const char *parent, const char *name)
+{
+	struct node *node = at(model, path), *to = at(model, parent);
+	struct change change = {
+		.what = EDIT_MOVED, .node = node, .parent = to, .name = name};
+	struct error err = {0};
+
+	if (allow(model, &change, &err) < 0 ||
+		tree_move(model->tree, node, to, name, &err) < 0)
+		unit_fail("%s: %s", path, err.text);
+}
+
+static void removes(struct model *model, const char *path)
+{
+	struct node *node = at(model, path);
+	struct change change = {.what = EDIT_REMOVED, .node = node};
+	struct error err = {0};
+
+	if (allow(model, &change, &err) < 0 || tree_remove(model->tree, node, &err) < 0)
+		unit_fail("%s: %s", path, err.text);
+}
+
+static struct node *folder_new(struct model *model, const char *parent, const char *name)
+{
+	struct node *node = NULL;
+	struct change change = {.what = EDIT_ADDED,
+		.parent = at(model, parent),
+		.name = name,
+		.kind = NODE_FOLDER};
+	struct error err = {0};
+
+	if (allow(model, &change, &err) < 0 ||
+		tree_add_folder(model->tree, change.parent, name, &node, &err) < 0)
+		unit_fail("%s: %s", name, err.text);
+	return node;
+}
+
+static struct tensor *type_of(
+	struct model *model, const char *dtype, unsigned rank, const uint64_t *shape)
+{
+	struct tensor *type = NULL;
+	struct error err = {0};
+
+	if (tree_type(model->tree, dtype_find(dtype, strlen(dtype)), rank, shape, &type,
+		    &err) < 0) {
+		unit_fail("%s: %s", dtype, err.text);
+		exit(unit_end());
+	}
+	return type;
+}
+
+static void add(struct model *model, const char *parent, const char *stem,
+	struct tensor *type, const void *bytes, const char *sidecar)
+{
+	struct change change = {.what = EDIT_ADDED,
+		.parent = at(model, parent),
+		.name = stem,
+		.kind = NODE_TENSOR,
+		.type = type};
+	AUTO_BLOB *content = NULL;
+	struct error err = {0};
+	struct node *node;
+
+	CHECK_INT(blob_staged(&content, NULL, &pool, &err), 0);
+	CHECK_INT(blob_write(content, 0, bytes, type->bytes, &err), 0);
+	if (allow(model, &change, &err) < 0 ||
+		tree_add_tensor(
+			model->tree, change.parent, stem, type, content, &node, &err) < 0)
+		unit_fail("%s: %s", stem, err.text);
+	else if (sidecar != NULL) {
+		change = (struct change){.what = EDIT_SIDECAR,
+			.node = node,
+			.edited = sidecar,
+			.edited_len = strlen(sidecar)};
+		if (allow(model, &change, &err) < 0)
+			unit_fail("%s: %s", stem, err.text);
+		CHECK_INT(tree_set_sidecar(
+				  model->tree, node, sidecar, strlen(sidecar), &err),
+			0);
+	}
+}
+
+/* Lays bytes over a tensor's elements, as a program does that writes a part of them. */
+static void overwrite(struct model *model, const char *path, uint64_t off,
+	const void *bytes, size_t len, bool whole)
+{
+	struct node *node = at(model, path);
+	AUTO_BLOB *base = NULL;
+	AUTO_BLOB *staged = NULL;
+	struct error err = {0};
+
+	if (model_content(model, node, &base, &err) < 0 ||
+		blob_staged(&staged, whole ? NULL : base, &pool, &err) < 0 ||
+		blob_write(staged, off, bytes, len, &err) < 0 ||
+		tree_set_content(model->tree, node, staged, &err) < 0)
+		unit_fail("%s: %s", path, err.text);
+}
+
+/* Saves a document or sidecar with the first `from` in it replaced. */
+static int save(struct model *model, const char *path, const char *from, const char *to,
+	struct error *err)
+{
+	AUTO_TEXT shown = {0};
+	AUTO_TEXT edited = {0};
+	struct node *node = at(model, path);
+	bool sidecar = node->kind == NODE_TENSOR;
+	struct change change = {.what = EDIT_SIDECAR, .node = node};
+	char *text = NULL, *found;
+	size_t len = 0;
+	int rc = sidecar ? sidecar_render(model, node, &shown, err)
+			 : document_render(model, node, &shown, err);
+
+	found = rc < 0 ? NULL : strstr(shown.bytes, from);
+	if (found == NULL) {
+		unit_fail("%s: no %s in %s", path, from, shown.bytes);
+		return -ENOENT;
+	}
+	text_put(&edited, shown.bytes, shown.len);
+	text_splice(&edited, (size_t)(found - shown.bytes), strlen(from), to, strlen(to));
+	change.edited = edited.bytes;
+	change.edited_len = edited.len;
+	if (sidecar) {
+		rc = allow(model, &change, err);
+		return rc < 0 ? rc
+			      : tree_set_sidecar(
+					model->tree, node, edited.bytes, edited.len, err);
+	}
+	rc = document_apply(model, node, shown.bytes, shown.len, edited.bytes, edited.len,
+		&text, &len, err);
+	if (rc == 0 && text != NULL)
+		tree_set_value(node->view->value, text, len);
+	return rc;
+}
+
+static void saved(struct model *model, const char *path, const char *from, const char *to)
+{
+	struct error err = {0};
+
+	if (save(model, path, from, to, &err) < 0)
+		unit_fail("%s: %s", path, err.text);
+}
+
+/* --- behaviours --- */
+
+static const char *const tensors[] = {"plain", "big", "gzip", "lzf", "big_gzip", "grows"};
+#define N_TENSORS (sizeof tensors / sizeof *tensors)
+
+static void contents(const char *file)
+{
+	AUTO_M *model = open_file(file);
+	float minus[10];
+	int16_t one = -1;
+	AUTO_TEXT path = {0};
+	size_t i;
+
+	for (i = 0; i < 10; i++)
+		minus[i] = -1;
+	for (i = 0; i < N_TENSORS + 2; i++) {
+		text_clear(&path);
+		text_printf(&path, "layers/%s.bin",
+			i < N_TENSORS	 ? tensors[i]
+			: i == N_TENSORS ? "unwritten"
+					 : "holes");
+		overwrite(model, path.bytes, 160, minus, sizeof minus, false);
+	}
+	overwrite(model, "layers/compact.bin", 2, &one, 2, false);
+	outcome(model, "contents");
+}
+
+static void whole(const char *file)
+{
+	AUTO_M *model = open_file(file);
+	float new[24 * 35];
+	AUTO_TEXT path = {0};
+	size_t i;
+
+	for (i = 0; i < 24 * 35; i++)
+		new[i] = (float)i + 1;
+	for (i = 0; i < N_TENSORS; i++) {
+		text_clear(&path);
+		text_printf(&path, "layers/%s.bin", tensors[i]);
+		overwrite(model, path.bytes, 0, new, sizeof new, true);
+	}
+	outcome(model, "whole");
+}
+
+static void attributes(const char *file)
+{
+	AUTO_M *model = open_file(file);
+	const char *doc = "metadata.json";
+
+	saved(model, doc, "\"a model\"", "\"another model, größer\"");
+	saved(model, doc, "\"fixed\": \"abc\"", "\"fixed\": \"a longer text\"");
+	saved(model, doc, "\"bc\"\n", "\"bc\",\n    \"def\"\n");
+	saved(model, doc, "\"small\": 3", "\"small\": -128");
+	saved(model, doc, "\"big_endian\": [1, 2]", "\"big_endian\": [1, 3]");
+	saved(model, doc, "\"list\": [1, 2, 3]", "\"list\": [1, 2]");
+	saved(model, doc, "\"flag\": true", "\"flag\": false");
+	saved(model, doc, "\"float\": 0.1", "\"float\": 0.2");
+	saved(model, doc, "[[1], [2, 3]]", "[[1], [2, 3, 4]]");
+	saved(model, doc, "\"last\": \"end\"",
+		"\"last\": \"end\", \"new\": \"text\", \"new_int\": 5, \"new_float\": "
+		"0.5, "
+		"\"new_flag\": true, \"new_list\": [[1, 2], [3, 4]], \"größe\": \"x\"");
+	outcome(model, "attributes");
+}
+
+static void removed_attributes(const char *file)
+{
+	AUTO_M *model = open_file(file);
+	struct node *node = at(model, "metadata.json");
+	static const char text[] = "{\"title\": \"a model\", \"last\": \"end\"}";
+
+	removes(model, "layers/a/attributes.json");
+	tree_set_value(node->view->value, strdup(text), sizeof text - 1);
+	outcome(model, "removed_attributes");
+}
+
+static void long_text(const char *file)
+{
+	AUTO_M *model = open_file(file);
+	AUTO_TEXT text = {0};
+	size_t i;
+
+	text_puts(&text, "\"fixed\": \"");
+	for (i = 0; i < 100000; i++)
+		text_putc(&text, 'x');
+	text_putc(&text, '"');
+	saved(model, "metadata.json", "\"fixed\": \"abc\"", text.bytes);
+	outcome(model, "long_text");
+}
+
+static void structure(const char *file)
+{
+	AUTO_M *model = open_file(file);
+	static const float two[] = {1, 2};
+	static const uint16_t halves[] = {0x3c00, 0x4000};
+	static const uint64_t shape[] = {2};
+	const int64_t one = 1;
+
+	removes(model, "layers/gzip.bin");
+	move(model, "layers/a", "layers", "tmp");
+	move(model, "layers/b", "layers", "a");
+	move(model, "layers/tmp", "layers", "b");
+	move(model, "layers/b/inner", "layers", "inner");
+	(void)folder_new(model, "layers", "new");
+	(void)folder_new(model, "layers/new", "group");
+	(void)folder_new(model, "layers/new", "empty");
+	add(model, "layers/new/group", "tensor", type_of(model, "float32", 1, shape), two,
+		"{\"dtype\": \"float32\", \"shape\": [2], \"attributes\": {\"units\": "
+		"\"kg\"}}");
+	add(model, "layers/new/group", "half", type_of(model, "float16", 1, shape),
+		halves, NULL);
+	add(model, "layers/new/group", "marked", type_of(model, "bfloat16", 1, shape),
+		halves, NULL);
+	add(model, "layers/new/group", "größe", type_of(model, "int64", 0, NULL), &one,
+		NULL);
+	outcome(model, "structure");
+}
+
+static void folders(const char *file)
+{
+	AUTO_M *model = open_file(file);
+
+	move(model, "layers/b", "layers", "tmp");
+	(void)folder_new(model, "layers", "b");
+	move(model, "layers/tmp", "layers/b", "b");
+	move(model, "layers/plain.bin", "layers", "other");
+	move(model, "layers/soft", "layers", "gone");
+	outcome(model, "folders");
+}
+
+static void set_type(struct model *model, const char *path, struct tensor *type)
+{
+	struct node *node = at(model, path);
+	struct change change = {.what = EDIT_TYPE, .node = node, .type = type};
+	struct error err = {0};
+	const struct tensor *old;
+
+	CHECK_INT(model_tensor(model, node, &old, &err), 0);
+	if (allow(model, &change, &err) < 0 ||
+		tree_set_type(model->tree, node, type, &err) < 0)
+		unit_fail("%s: %s", path, err.text);
+}
+
+static void types(const char *file)
+{
+	AUTO_M *model = open_file(file);
+	static const uint64_t turned[] = {35, 24}, half[] = {12, 35}, same[] = {24, 35},
+			      more[] = {30, 35}, less[] = {20, 35}, two[] = {2},
+			      three[] = {3};
+
+	set_type(model, "layers/plain.bin", type_of(model, "float32", 2, turned));
+	set_type(model, "layers/big.bin", type_of(model, "float32", 2, half));
+	set_type(model, "layers/gzip.bin", type_of(model, "int32", 2, same));
+	set_type(model, "layers/grows.bin", type_of(model, "float32", 2, more));
+	set_type(model, "layers/lzf.bin", type_of(model, "float32", 2, less));
+	set_type(model, "layers/void.bin", type_of(model, "uint16", 1, two));
+	set_type(model, "layers/shared.bin", type_of(model, "float32", 1, three));
+	outcome(model, "types");
+}
+
+static void sidecars(const char *file)
+{
+	AUTO_M *model = open_file(file);
+
+	saved(model, "layers/plain.json", "\"units\": \"m\"",
+		"\"units\": \"km\", \"more\": 1");
+	saved(model, "layers/strings.json", "\"one\"", "\"uno\"");
+	outcome(model, "sidecars");
+}
+
+static void every_edit(const char *file)
+{
+	unit_begin("a part of a tensor is written where and as it is stored");
+	contents(file);
+	unit_begin("a whole tensor is written, and chunks and filters are kept");
+	whole(file);
+	unit_begin("attributes are written in their types, in their order");
+	attributes(file);
+	unit_begin("attributes are removed");
+	removed_attributes(file);
+	unit_begin("a string that outgrows its attribute becomes variable");
+	long_text(file);
+	unit_begin("tensors and groups are added, removed and renamed");
+	structure(file);
+	unit_begin("a group moves into a new one that has its name");
+	folders(file);
+	unit_begin("dtypes and shapes change, and all else stays");
+	types(file);
+	unit_begin("attributes and values in sidecars are written");
+	sidecars(file);
+}
+
+/* --- refusals --- */
+
+static void refuses(
+	const char *path, const char *from, const char *to, int code, const char *why)
+{
+	AUTO_M *model = open_file("old.h5");
+	struct error err = {0};
+
+	CHECK_INT(save(model, path, from, to, &err), -code);
+	CHECK_STR(err.text, why);
+}
+
+static void refusals(void)
+{
+	AUTO_M *model = open_file("old.h5");
+	struct node *shared = at(model, "layers/shared.bin");
+	struct error err = {0};
+
+	unit_begin("what an attribute's type cannot hold is refused, with its place");
+	refuses("metadata.json", "\"small\": 3", "\"small\": 300", EINVAL,
+		"8:12: small: expected an integer from -128 to 127, found 300");
+	refuses("metadata.json", "\"title\": \"a model\"", "\"title\": 5", EINVAL,
+		"2:12: title: expected a string, found a number");
+	refuses("layers/plain.json", "\"m\"", "5", EINVAL,
+		"5:14: units: expected a string, found a number");
+	refuses("layers/a/attributes.json", "\"n\": 1", "", EINVAL,
+		"expected some attributes, found none: remove the file to remove them "
+		"all");
+	unit_begin("an object keeps its real name while it has others");
+	CHECK_INT(allow(model, &(struct change){.what = EDIT_REMOVED, .node = shared},
+			  &err),
+		-EOPNOTSUPP);
+	CHECK_STR(err.text, "/shared has other names in the file: remove those first");
+}
+
+static void unchanged(void)
+{
+	AUTO_M *model = open_file("old.h5");
+	AUTO_PLAN *plan = NULL;
+	struct error err = {0};
+	float same[10];
+	size_t i;
+
+	unit_begin("writing what is there is no edit");
+	for (i = 0; i < 10; i++)
+		same[i] = (float)(40 + i);
+	overwrite(model, "layers/gzip.bin", 160, same, sizeof same, false);
+	overwrite(model, "layers/big.bin", 160, same, sizeof same, false);
+	CHECK_INT(model_encode(model, &plan, &err), 0);
+	CHECK(plan_unchanged(plan));
+}
+
+int main(void)
+{
+	AUTO_TEXT said = {0};
+
+	(void)snprintf(folder, sizeof folder, "/tmp/weightfs-hdf5-XXXXXX");
+	if (mkdtemp(folder) == NULL)
+		return 1;
+	unit_begin("h5py makes files to edit");
+	if (!python("make", "old.h5", "", &said) ||
+		!python("make", "latest.h5", "latest", &said)) {
+		unit_fail("%s", said.bytes);
+		return unit_end();
+	}
+	every_edit("old.h5");
+	every_edit("latest.h5");
+	refusals();
+	unchanged();
+	text_clear(&said);
+	text_printf(&said, "rm -rf %s", folder);
+	if (getenv("KEEP") == NULL && system(said.bytes) != 0)
+		return 1;
+	return unit_end();
+}
