@@ -21,6 +21,8 @@
 /* Bytes that edits may hold in memory together before they go to a temporary file. */
 #define POOL_MEMORY (64u << 20)
 #define POOL_LIMIT (UINT64_C(1) << 46)
+#define CACHE_MIN (1u << 20) /* of libhdf5, for the objects of a file */
+#define CACHE_MAX (4u << 20)
 #define COMPARE_STEP (64 * 1024)
 #define IMAGE_NAME "model"
 #define ADDRESS_MAX ((haddr_t)INT64_MAX)
@@ -256,6 +258,21 @@ static const H5FD_class_t driver_class = {
 	.fl_map = H5FD_FLMAP_DICHOTOMY,
 };
 
+/* What libhdf5 keeps of each object takes ten times what it counts: a tree of a hundred
+ * thousand would keep 400 MB. */
+static void keep_little(hid_t fapl)
+{
+	H5AC_cache_config_t config = {.version = H5AC__CURR_CACHE_CONFIG_VERSION};
+
+	if (H5Pget_mdc_config(fapl, &config) >= 0) {
+		config.set_initial_size = true;
+		config.initial_size = CACHE_MIN;
+		config.min_size = CACHE_MIN;
+		config.max_size = CACHE_MAX;
+		(void)H5Pset_mdc_config(fapl, &config);
+	}
+}
+
 /* How files are opened: by our driver, in the format that they have, all objects closed
  * with the file. A mark that a dead writer left is overlooked, as h5clear does it. */
 static hid_t access_list(struct hdf5_image *image)
@@ -273,6 +290,8 @@ static hid_t access_list(struct hdf5_image *image)
 	(void)H5Pset_fclose_degree(fapl, H5F_CLOSE_STRONG);
 	(void)H5Pset(fapl, "clear_status_flags", &overlook);
 	(void)H5Idec_ref(driver);
+	if (!image->writable)
+		keep_little(fapl);
 	return fapl;
 }
 
