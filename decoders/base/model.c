@@ -131,14 +131,19 @@ int model_open(
 
 void model_set_readonly(struct model *model, const char *fmt, ...)
 {
+	char *reason = NULL, safe[ERROR_TEXT_MAX];
 	va_list args;
 
 	if (model->readonly != NULL)
 		return;
 	va_start(args, fmt);
-	if (vasprintf(&model->readonly, fmt, args) < 0)
-		model->readonly = strdup("not enough memory");
+	if (vasprintf(&reason, fmt, args) < 0)
+		reason = NULL;
 	va_end(args);
+	if (reason != NULL)
+		(void)error_escape(safe, sizeof safe, reason, strlen(reason));
+	model->readonly = strdup(reason != NULL ? safe : "not enough memory");
+	free(reason);
 }
 
 /* Asking for more. */

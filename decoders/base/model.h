@@ -148,7 +148,7 @@ int model_facts(struct model *model, struct node *node, model_fact_fn fn, void *
  * old container written over in places. */
 int model_encode(struct model *model, struct plan **out, struct error *err);
 int model_check(struct model *model, const struct change *change, struct error *err);
-/* Sets model->readonly (first reason wins). */
+/* Sets model->readonly (first reason wins), escaped as error_set() does it. */
 void model_set_readonly(struct model *model, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 

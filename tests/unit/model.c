@@ -233,6 +233,11 @@ static void asking(void)
 	model_set_readonly(model, "%s", "first");
 	model_set_readonly(model, "second");
 	CHECK_STR(model->readonly, "first");
+	free(model->readonly);
+	model->readonly = NULL;
+	unit_begin("what a container says in the reason cannot act on a terminal");
+	model_set_readonly(model, "tensor %s", "\x1b[2J");
+	CHECK_STR(model->readonly, "tensor \\x1B[2J");
 }
 
 /* A staged blob over tensor `path` with one byte written. */
