@@ -50,6 +50,12 @@ OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
 LIBRARY := $(BUILD)/libweightfs.a
 PROGRAM := $(BUILD)/weightfs
 UNIT_PROGRAMS := $(UNITS:tests/unit/%.c=$(BUILD)/unit/%)
+# Fuzz targets; replay.c is their main() where libFuzzer has none.
+FUZZ_SHARED := fuzz replay
+FUZZ_TARGETS := $(filter-out $(FUZZ_SHARED),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
+FUZZ_PROGRAMS := $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%)
+FUZZ_MAIN = $(BUILD)/obj/tests/fuzz/replay.o
+FUZZ_SECONDS ?= 600
 
 ifdef V
 say = @:
@@ -66,7 +72,9 @@ SUBMAKE = +@$(MAKE) --no-print-directory
 
 all: $(PROGRAM)
 
-units: $(UNIT_PROGRAMS)
+units: $(UNIT_PROGRAMS) $(FUZZ_PROGRAMS)
+
+fuzzers: $(FUZZ_PROGRAMS)
 
 $(PROGRAM): $(BUILD)/obj/mount/main.o $(LIBRARY)
 	$(call say,link)
@@ -83,6 +91,11 @@ $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(LIBRARY)
 	$(call say,link)
 	$(Q)$(LINK) -o $@ $^ $(PACKAGE_LIBS) -lm $(LDLIBS)
 
+$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/fuzz.o $(FUZZ_MAIN) $(LIBRARY)
+	@mkdir -p $(@D)
+	$(call say,link)
+	$(Q)$(LINK) -o $@ $^ $(PACKAGE_LIBS) -lm $(LDLIBS)
+
 $(BUILD)/obj/%.o: %.c Makefile
 	$(if $(PACKAGE_LIBS),,$(error $(PACKAGES): not found by $(PKG_CONFIG); \
 		scripts/install-deps build installs them))
@@ -91,7 +104,8 @@ $(BUILD)/obj/%.o: %.c Makefile
 	$(Q)$(COMPILE) -c -o $@ $<
 
 .SECONDARY:
--include $(OBJECTS:.o=.d) $(UNITS:%.c=$(BUILD)/obj/%.d)
+-include $(OBJECTS:.o=.d) $(UNITS:%.c=$(BUILD)/obj/%.d) \
+	$(wildcard $(BUILD)/obj/tests/fuzz/*.d)
 
 # What installs packages starts make anew, which then finds the libraries.
 demo:
@@ -105,7 +119,7 @@ check:
 
 check-built: all units
 	@BUILD=$(BUILD) PYTHON=$(PYTHON) tests/run \
-		scripts/check-includes $(UNIT_PROGRAMS) $(wildcard tests/system/*)
+		scripts/check-includes $(UNIT_PROGRAMS) $(FUZZ_PROGRAMS) $(wildcard tests/system/*)
 
 check-system:
 	@scripts/install-deps system
@@ -115,6 +129,17 @@ check-system:
 check-asan:
 	@scripts/install-deps check
 	$(SUBMAKE) check-built SANITIZE=1 BUILD=$(BUILD)/asan TEST_TIMEOUT=360
+
+# NULL + 0, which clang alone minds, is what an empty text comes to.
+# libFuzzer instead of replay.c, on all targets in turn, or FUZZ_TARGETS="json edit".
+fuzz:
+	@scripts/install-deps fuzz
+	$(SUBMAKE) fuzzers CC=clang BUILD=$(BUILD)/libfuzzer FUZZ_MAIN= \
+		HARDENING='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize=pointer-overflow \
+			-fno-sanitize-recover=all -fno-omit-frame-pointer' \
+		LINKING=-fsanitize=fuzzer,address,undefined WARNINGS=
+	@BUILD=$(BUILD)/libfuzzer FUZZ_SECONDS=$(FUZZ_SECONDS) PYTHON=$(PYTHON) \
+		scripts/fuzz $(FUZZ_TARGETS)
 
 lint:
 	@scripts/install-deps lint
@@ -146,8 +171,9 @@ uninstall:
 
 # The virtual environments of interop and fixtures stay: they take minutes.
 clean:
-	rm -rf $(BUILD)/obj $(BUILD)/unit $(BUILD)/tests $(BUILD)/asan $(LIBRARY) $(PROGRAM)
+	rm -rf $(BUILD)/obj $(BUILD)/unit $(BUILD)/fuzz $(BUILD)/libfuzzer $(BUILD)/tests \
+		$(BUILD)/asan $(LIBRARY) $(PROGRAM)
 
-.PHONY: all units demo check check-built check-system check-asan lint measure interop \
-	fixtures install uninstall clean
+.PHONY: all units fuzzers demo check check-built check-system check-asan fuzz lint measure \
+	interop fixtures install uninstall clean
 .DELETE_ON_ERROR:

@@ -1,0 +1,13 @@
+/* safetensors: a container of any bytes is refused, or shown as DESIGN promises. */
+#include "tests/fuzz/fuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	AUTO_MODEL *model = fuzz_open(data, size, "safetensors");
+
+	if (model != NULL) {
+		fuzz_walk(model);
+		fuzz_unedited(model);
+	}
+	return 0;
+}
