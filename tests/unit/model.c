@@ -237,7 +237,7 @@ static void asking(void)
 	model->readonly = NULL;
 	unit_begin("what a container says in the reason cannot act on a terminal");
 	model_set_readonly(model, "tensor %s", "\x1b[2J");
-	CHECK_STR(model->readonly, "tensor \\x1B[2J");
+	CHECK_STR(model->readonly, "tensor \\x1b[2J");
 }
 
 /* A staged blob over tensor `path` with one byte written. */
