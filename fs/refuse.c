@@ -26,8 +26,11 @@ static bool starts_with_place(const char *reason)
 void refuse_log(struct fs *fs, const char *path, const char *reason)
 {
 	char safe[ERROR_TEXT_MAX];
-	size_t len = error_escape(safe, sizeof safe, path, strlen(path));
+	size_t len;
 
+	if (path == NULL) /* there was no memory for it */
+		path = "";
+	len = error_escape(safe, sizeof safe, path, strlen(path));
 	fs_own(fs);
 	fs->refusals++;
 	if (fs->log.len < LOG_MAX) {
@@ -133,7 +136,7 @@ void refuse_keep(struct fs *fs, const char *path, struct blob *bytes)
 	struct refused *refused = calloc(1, sizeof *refused);
 	int rc = -ENOMEM;
 
-	if (refused != NULL)
+	if (refused != NULL && path != NULL)
 		refused->path = strdup(path);
 	fs_own(fs);
 	if (refused != NULL && refused->path != NULL && blob_size(bytes) > 0)

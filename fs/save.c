@@ -312,11 +312,15 @@ int save_truncate(struct fs *fs, struct job *job)
 	AUTO_PLAN *plan = NULL;
 	struct inode *inode = job->inode;
 	struct error err = {0};
-	int rc = inode->node != NULL ? 0 : -ESTALE;
+	int rc;
 
+	fs_share(fs);
 	inode_path(inode, &judgement.path);
-	if (rc == 0)
-		rc = cut(fs, inode, job->size, &judgement, &err);
+	rc = inode->node == NULL ? -ESTALE : text_check(&judgement.path, NULL);
+	fs_unlock(fs);
+	if (rc < 0) /* removed or renamed since it was asked */
+		return rc;
+	rc = cut(fs, inode, job->size, &judgement, &err);
 	if (rc == 0)
 		rc = accept_saved(fs, &judgement.saved, &undo, &err);
 	if (rc == 0)
