@@ -374,6 +374,12 @@ static int check_type(const struct change *change, struct error *err)
 	const struct tensor *now =
 		change->node != NULL ? tree_tensor_now(change->node) : NULL;
 
+	if ((change->type->flags & TENSOR_NULL) != 0)
+		return error_set(err, EOPNOTSUPP, "shape: expected a list, found null");
+	if (change->type->rank > SAFETENSORS_RANK_MAX)
+		return error_set(err, EOPNOTSUPP,
+			"shape: expected at most %u dimensions, found %u",
+			SAFETENSORS_RANK_MAX, change->type->rank);
 	if (safetensors_dtype_stored(change->type->dtype) != NULL ||
 		(now != NULL && now->dtype == change->type->dtype))
 		return 0;

@@ -212,6 +212,8 @@ static void checks(void)
 		.kind = NODE_TENSOR,
 		.type = type_of(model, "complex128", 0, NULL)};
 	struct change move = {.what = EDIT_MOVED, .node = b, .parent = layers};
+	const uint64_t zeros[1025] = {0};
+	struct tensor *type;
 	struct change text = {.value = model->tree->values,
 		.edited = "{\"format\":1}",
 		.edited_len = 12,
@@ -222,6 +224,13 @@ static void checks(void)
 	check(model, add, "dtype complex128: safetensors has no such type");
 	add.type = type_of(model, "float32", 0, NULL);
 	check(model, add, NULL);
+	add.type = type_of(model, "float32", 1025, zeros);
+	check(model, add, "shape: expected at most 1024 dimensions, found 1025");
+	type = type_of(model, "float32", 0, NULL);
+	type->flags |= TENSOR_NULL;
+	add.type = type;
+	check(model, add, "shape: expected a list, found null");
+	add.type = type_of(model, "float32", 0, NULL);
 	add.name = "__metadata__";
 	check(model, add, "__metadata__: the name is taken by the container's metadata");
 	add.parent = model->tree->root;
