@@ -110,7 +110,7 @@ static void tell(struct fs *fs, struct node *node, enum inode_kind kind)
 
 	if (inode == NULL)
 		return;
-	inode->flags |= INODE_STALE;
+	inode->stale = true;
 	notify_inode(&fs->notifier, inode->ino);
 }
 

@@ -264,7 +264,7 @@ static void tell_stale(struct fs *fs, struct inode *inode)
 {
 	if (inode == NULL || (inode->desk != NULL && inode->desk->shown != NULL))
 		return;
-	inode->flags |= INODE_STALE;
+	inode->stale = true;
 	notify_inode(&fs->notifier, inode->ino);
 }
 

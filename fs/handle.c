@@ -103,9 +103,9 @@ int fs_open_file(struct fs *fs, fs_ino ino, int flags, struct fs_file *out)
 		inode->handles++;
 		inode->writers += handle->write;
 		*out = (struct fs_file){.handle = (uint64_t)(uintptr_t)handle,
-			.keep_cache = (inode->flags & INODE_STALE) == 0,
+			.keep_cache = !inode->stale,
 			.direct = inode->kind == INODE_TEXT};
-		inode->flags &= (uint8_t)~INODE_STALE;
+		inode->stale = false;
 		pthread_mutex_unlock(&fs->table_lock);
 	}
 	fs_unlock(fs);

@@ -342,7 +342,7 @@ void inode_become(
 	}
 	if (inode->entry != NULL)
 		entry_remove(inode->entry);
-	inode->flags &= (uint8_t) ~(INODE_LEFTOVER | INODE_HALF | INODE_GONE);
+	inode->flags &= (uint8_t) ~(INODE_LEFTOVER | INODE_GONE);
 	inode->kind = (uint8_t)kind;
 	inode->node = node;
 	pthread_mutex_lock(&fs->table_lock);

@@ -42,11 +42,9 @@ enum inode_kind {
 enum inode_flags {
 	INODE_GONE = 1, /* has no name any more */
 	INODE_LEFTOVER =
-		2,	 /* scratch that was a sidecar: the rest of a removal or move */
-	INODE_KEPT = 4,	 /* of .weightfs/rejected/: cannot be changed */
-	INODE_STALE = 8, /* what the kernel has cached is void */
-	INODE_MADE = 16, /* a scratch folder that mkdir made */
-	INODE_HALF = 32, /* waits for its other half, and that was said */
+		2,	/* scratch that was a sidecar: the rest of a removal or move */
+	INODE_KEPT = 4, /* of .weightfs/rejected/: cannot be changed */
+	INODE_MADE = 8, /* a scratch folder that mkdir made */
 };
 
 /* What a file has beside the bytes of the model; most have none. */
@@ -86,6 +84,7 @@ struct inode {
 	uint32_t pins;	/* jobs that have it */
 	uint32_t epoch; /* of `size` */
 	uint8_t kind, flags;
+	bool stale;	      /* what the kernel has cached is void; table_lock */
 	uint64_t size;	      /* of a rendering */
 	struct blob *content; /* kept for the next read; table_lock */
 	struct desk *desk;

@@ -209,7 +209,7 @@ static void tell_inode(struct fs *fs, struct inode *inode, void *arg)
 	(void)arg;
 	if (inode->lookups == 0 && inode != fs->root)
 		return;
-	inode->flags |= INODE_STALE;
+	inode->stale = true;
 	notify_inode(&fs->notifier, inode->ino);
 	if (node == NULL || node->parent == NULL)
 		return;

@@ -34,7 +34,8 @@ int remove_check(struct fs *fs, struct node *node, struct error *err)
 /* A name goes; where the model has a file there it must not show again yet. */
 static int hide(struct fs *fs, const struct place *place)
 {
-	struct entry *entry = place->entry;
+	/* Looked up again: a worker may have taken it away meanwhile. */
+	struct entry *entry = entry_find(place->folder, place->name);
 	struct inode *inode = entry != NULL ? entry->inode : NULL;
 
 	if (place->node != NULL && !place->removed)
@@ -101,14 +102,16 @@ int remove_tensor(struct fs *fs, const struct place *place, struct error *err)
 	struct blob *bytes;
 	int rc = 0;
 
-	if (place->kind == INODE_BIN) {
-		rc = place_sibling(fs, place, &name, &other, err);
-		if (rc == 0 && other.entry == NULL)
-			rc = inode_render(fs, node, INODE_SIDECAR, &rest, err);
-	}
+	if (place->kind == INODE_BIN)
+		rc = inode_render(fs, node, INODE_SIDECAR, &rest, err);
 	if (rc < 0)
 		return rc;
 	fs_own(fs);
+	if (place->kind == INODE_BIN &&
+		place_sibling(fs, place, &name, &other, err) < 0) {
+		fs_unlock(fs);
+		return -ENOMEM;
+	}
 	bytes = bytes_of(fs, node, place->kind);
 	inode = inode_of(fs, node, place->kind);
 	rc = tree_remove(fs->model->tree, node, err);
@@ -246,12 +249,15 @@ static int remove_node(
 
 int remove_folder(struct fs *fs, const struct place *place, struct error *err)
 {
-	struct inode *inode;
+	struct inode *inode = NULL;
+	struct place now;
 	bool empty, object;
 	int rc;
 
 	fs_own(fs);
-	rc = place_inode(fs, place, &inode);
+	rc = place_find(fs, place->folder, place->name, &now, err);
+	if (rc == 0)
+		rc = place_inode(fs, &now, &inode);
 	empty = rc == 0 && inode->kind == INODE_FOLDER && place_empty(fs, inode);
 	if (rc == 0 && inode->kind != INODE_FOLDER)
 		rc = -ENOTDIR;

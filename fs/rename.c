@@ -20,7 +20,8 @@
 
 struct move {
 	struct place from, to;
-	struct inode *inode; /* what is moved */
+	struct inode *inode; /* what is moved; pinned */
+	bool onto_folder;    /* there is a folder at the new name */
 	struct error *err;
 };
 
@@ -307,19 +308,11 @@ static int move_link(struct fs *fs, struct move *move)
 
 static int move_any(struct fs *fs, struct move *move)
 {
-	struct inode *target = move->to.entry != NULL ? move->to.entry->inode : NULL;
-	bool folder = move->inode->kind == INODE_FOLDER, onto_folder;
-
-	onto_folder = target != NULL
-			      ? target->kind == INODE_FOLDER
-			      : move->to.node != NULL && move->to.kind == INODE_FOLDER;
-	if (target != NULL &&
-		(target->kind == INODE_TEXT || (target->flags & INODE_KEPT) != 0))
-		return -EPERM;
-	if (folder)
-		return place_visible(&move->to) && !onto_folder ? -ENOTDIR
-								: move_folder(fs, move);
-	if (onto_folder)
+	if (move->inode->kind == INODE_FOLDER)
+		return place_visible(&move->to) && !move->onto_folder
+			       ? -ENOTDIR
+			       : move_folder(fs, move);
+	if (move->onto_folder)
 		return -EISDIR;
 	if (move->inode->node == NULL)
 		return move_scratch(fs, move);
@@ -333,23 +326,35 @@ static int move_any(struct fs *fs, struct move *move)
 /* Two scratch files change names. */
 static int exchange(struct fs *fs, struct move *move)
 {
-	struct entry *a = move->from.entry, *b = move->to.entry;
+	struct entry *a, *b;
+	bool scratch;
 
-	if (a == NULL || b == NULL || b->inode == NULL || move->from.node != NULL ||
-		move->to.node != NULL)
-		return error_set(
-			move->err, EINVAL, "only scratch files can be exchanged");
 	fs_own(fs);
-	a->inode = b->inode;
-	b->inode = move->inode;
-	a->inode->entry = a;
-	b->inode->entry = b;
+	a = entry_find(move->from.folder, move->from.name);
+	b = entry_find(move->to.folder, move->to.name);
+	scratch = a != NULL && b != NULL && a->inode != NULL && b->inode != NULL &&
+		  move->from.node == NULL && move->to.node == NULL;
+	if (scratch) {
+		a->inode = b->inode;
+		b->inode = move->inode;
+		a->inode->entry = a;
+		b->inode->entry = b;
+	}
 	fs_unlock(fs);
-	return 0;
+	return scratch ? 0
+		       : error_set(move->err, EINVAL,
+				 "only scratch files can be exchanged");
 }
 
+static bool is_protected(const struct inode *inode)
+{
+	return inode->kind == INODE_TEXT || (inode->flags & INODE_KEPT) != 0;
+}
+
+/* Looks at both names. Exclusively. */
 static int find_move(struct fs *fs, struct job *job, struct move *move)
 {
+	struct inode *target;
 	int rc = place_find(fs, job->inode, job->name, &move->from, move->err);
 
 	if (rc == 0)
@@ -360,13 +365,17 @@ static int find_move(struct fs *fs, struct job *job, struct move *move)
 		rc = place_inode(fs, &move->from, &move->inode);
 	if (rc == 0 && (job->flags & RENAME_NOREPLACE) != 0 && place_visible(&move->to))
 		rc = -EEXIST;
-	if (rc == 0 && (move->inode->kind == INODE_TEXT ||
-			       ((move->inode->flags | move->to.folder->flags) &
-				       INODE_KEPT) != 0))
-		rc = -EPERM;
-	if (rc == 0)
-		move->inode->pins++; /* for a moment it may have no name */
-	return rc;
+	if (rc < 0)
+		return rc;
+	target = move->to.entry != NULL ? move->to.entry->inode : NULL;
+	if (is_protected(move->inode) || is_protected(move->to.folder) ||
+		(target != NULL && is_protected(target)))
+		return -EPERM;
+	move->onto_folder =
+		target != NULL ? target->kind == INODE_FOLDER
+			       : move->to.node != NULL && move->to.kind == INODE_FOLDER;
+	move->inode->pins++; /* for a moment it may have no name */
+	return 0;
 }
 
 static int run_rename(struct fs *fs, struct job *job)

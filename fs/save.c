@@ -59,7 +59,7 @@ static void save_give_up(struct fs *fs, struct inode *inode)
 	blob_unref(&desk->judging);
 	desk->verdict = 0;
 	desk->mtime = desk->old_mtime;
-	inode->flags |= INODE_STALE;
+	inode->stale = true;
 	notify_inode(&fs->notifier, inode->ino);
 }
 
