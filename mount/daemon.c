@@ -121,12 +121,13 @@ static int add_options(const struct daemon *daemon, struct fuse_args *args)
 /* Root may let the kernel read further ahead, which doubles the speed of mmap. */
 static void raise_read_ahead(const char *mountpoint)
 {
-	struct stat st;
+	struct statx st;
 	char path[64];
-	if (geteuid() || stat(mountpoint, &st))
+	/* Nobody serves requests yet: only what the kernel knows by itself is asked. */
+	if (geteuid() || statx(AT_FDCWD, mountpoint, AT_STATX_DONT_SYNC, 0, &st))
 		return;
 	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb",
-		major(st.st_dev), minor(st.st_dev));
+		st.stx_dev_major, st.stx_dev_minor);
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
