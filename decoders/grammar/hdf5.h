@@ -56,6 +56,7 @@ struct hdf5_link {
 	uint32_t object;  /* HARD: where it leads */
 	uint32_t next;	  /* of the same group; 0: the last */
 	uint32_t depth;	  /* links from the root to here */
+	int64_t order;	  /* of creation, where that is tracked */
 	const char *name; /* NUL-terminated; any bytes but '/' */
 	uint32_t len;
 	const char *target; /* SOFT: the path; EXTERNAL: "FILE:PATH"; else NULL */

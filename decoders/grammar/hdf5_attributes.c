@@ -113,34 +113,73 @@ bool hdf5_attributes_tracked_locked(hid_t object)
 	       (flags & H5P_CRT_ORDER_TRACKED) != 0;
 }
 
-struct names {
-	struct text *text;
-	size_t n;
+/* A name on its way into a sorted list. */
+struct entry {
+	char *name;
+	int64_t order; /* of creation; 0 where it is not tracked */
 };
 
-static herr_t add_name(hid_t object, const char *name, const H5A_info_t *info, void *arg)
+struct entries {
+	struct entry *list;
+	size_t n;
+	bool failed;
+};
+
+static herr_t add_entry(hid_t object, const char *name, const H5A_info_t *info, void *arg)
 {
-	struct names *names = arg;
+	struct entries *entries = arg;
+	struct entry *list = entries->list;
 
 	(void)object;
-	(void)info;
-	text_put(names->text, name, strlen(name) + 1);
-	names->n++;
-	return 0;
+	if ((entries->n & (entries->n - 1)) == 0)
+		list = reallocarray(
+			list, entries->n == 0 ? 1 : entries->n * 2, sizeof *list);
+	if (list != NULL) {
+		entries->list = list;
+		list += entries->n;
+		list->order = info->corder_valid ? info->corder : 0;
+		list->name = strdup(name);
+	}
+	entries->failed = list == NULL || list->name == NULL;
+	entries->n += !entries->failed;
+	return entries->failed ? -1 : 0;
 }
 
+static int by_order(const void *a, const void *b)
+{
+	const struct entry *ea = a, *eb = b;
+
+	if (ea->order != eb->order)
+		return ea->order < eb->order ? -1 : 1;
+	return strcmp(ea->name, eb->name);
+}
+
+/* Listed in libhdf5's own order, for which it makes no table, and sorted here. */
 int hdf5_attribute_names_locked(
 	hid_t object, struct text *names, size_t *n, struct error *err)
 {
 	bool tracked = hdf5_attributes_tracked_locked(object);
-	struct names list = {names, 0};
+	struct entries entries = {0};
 	hsize_t at = 0;
+	size_t i;
+	int rc = 0;
 
-	if (H5Aiterate2(object, tracked ? H5_INDEX_CRT_ORDER : H5_INDEX_NAME, H5_ITER_INC,
-		    &at, add_name, &list) < 0)
-		return hdf5_fail_locked(err, EIO, "attributes cannot be listed");
-	*n = list.n;
-	return text_check(names, err);
+	if (H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_NATIVE, &at, add_entry, &entries) <
+		0)
+		rc = entries.failed
+			     ? error_set(err, ENOMEM, "not enough memory")
+			     : hdf5_fail_locked(err, EIO, "attributes cannot be listed");
+	for (i = 0; !tracked && i < entries.n; i++)
+		entries.list[i].order = 0;
+	if (entries.n > 0)
+		qsort(entries.list, entries.n, sizeof *entries.list, by_order);
+	for (i = 0; i < entries.n; i++) {
+		text_put(names, entries.list[i].name, strlen(entries.list[i].name) + 1);
+		free(entries.list[i].name);
+	}
+	free(entries.list);
+	*n = entries.n;
+	return rc < 0 ? rc : text_check(names, err);
 }
 
 /* How many of the names are shown: a key's image depends on that. */

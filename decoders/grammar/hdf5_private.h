@@ -51,8 +51,9 @@ struct hdf5_image {
 	bool opened;	     /* once: what else libhdf5 wants to open is refused */
 	struct spill *spill; /* written bytes at their own offsets; NULL: none */
 	struct ranges written;
-	uint64_t size;	  /* the end of the file */
-	struct error err; /* of the last read or write that failed */
+	uint64_t size;	    /* the end of the file */
+	size_t length_size; /* bytes of a length in this file: the superblock says */
+	struct error err;   /* of the last read or write that failed */
 };
 
 /* Of all edits of the process. */
@@ -62,11 +63,20 @@ int hdf5_image_init(struct hdf5_image *image, struct source *source, bool writab
 void hdf5_image_done(struct hdf5_image *image);
 /* Opens the image with libhdf5: the file's identifier, or a negative errno. */
 int hdf5_image_open_locked(struct hdf5_image *image, hid_t *file, struct error *err);
+/* Bytes as libhdf5 sees them; zeros behind the end. */
+int hdf5_image_read(struct hdf5_image *image, uint64_t off, unsigned char *buf,
+	size_t len, struct error *err);
 int hdf5_image_write(struct hdf5_image *image, uint64_t off, const void *buf, size_t len,
 	struct error *err);
 /* Puts the old container with all that was written into `plan`; the spill goes with it.
  */
 int hdf5_image_plan(struct hdf5_image *image, struct plan *plan, struct error *err);
+
+/* --- hdf5_heap.c --- */
+
+/* Whether what libhdf5 reads at `off` begins a global heap collection that is damaged. */
+bool hdf5_heap_suspicious(
+	struct hdf5_image *image, uint64_t off, const unsigned char *start, size_t len);
 
 /* --- hdf5_file.c, hdf5_walk.c --- */
 

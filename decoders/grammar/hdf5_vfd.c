@@ -24,6 +24,8 @@
 #define CACHE_MIN (1u << 20) /* of libhdf5, for the objects of a file */
 #define CACHE_MAX (4u << 20)
 #define COMPARE_STEP (64 * 1024)
+#define LENGTH_SIZE_OFF 14   /* in a superblock of version 0 and 1 */
+#define LENGTH_SIZE_OFF_2 10 /* of version 2 and 3 */
 #define IMAGE_NAME "model"
 #define ADDRESS_MAX ((haddr_t)INT64_MAX)
 
@@ -62,6 +64,20 @@ struct spill_pool *hdf5_pool(void)
 	return &shared_pool;
 }
 
+/* By the superblock's version; libhdf5 judges whether the number makes sense. */
+static size_t length_size(struct source *source)
+{
+	unsigned char bytes[LENGTH_SIZE_OFF + 1];
+	uint64_t base;
+	size_t size;
+
+	if (!hdf5_signature(source, &base) ||
+		source_read(source, base, bytes, sizeof bytes, NULL) < 0)
+		return sizeof(uint64_t);
+	size = bytes[8] < 2 ? bytes[LENGTH_SIZE_OFF] : bytes[LENGTH_SIZE_OFF_2];
+	return size == 0 || size > sizeof(uint64_t) ? sizeof(uint64_t) : size;
+}
+
 int hdf5_image_init(
 	struct hdf5_image *image, struct source *source, bool writable, struct error *err)
 {
@@ -76,6 +92,7 @@ int hdf5_image_init(
 	image->source = source_ref(source);
 	image->writable = writable;
 	image->size = source_size(source);
+	image->length_size = length_size(source);
 	return 0;
 }
 
@@ -124,7 +141,7 @@ static int read_written(struct hdf5_image *image, uint64_t off, unsigned char *b
 	return 0;
 }
 
-static int image_read(struct hdf5_image *image, uint64_t off, unsigned char *buf,
+int hdf5_image_read(struct hdf5_image *image, uint64_t off, unsigned char *buf,
 	size_t len, struct error *err)
 {
 	uint64_t begin, end = off;
@@ -212,7 +229,14 @@ static herr_t driver_read(H5FD_t *public, H5FD_mem_t type, hid_t dxpl, haddr_t a
 	(void)dxpl;
 	if (!in_reach(address, len))
 		return -1;
-	return image_read(image, address, buf, len, &image->err) < 0 ? -1 : 0;
+	if (hdf5_image_read(image, address, buf, len, &image->err) < 0)
+		return -1;
+	if (!hdf5_heap_suspicious(image, address, buf, len))
+		return 0;
+	(void)error_set(&image->err, EIO,
+		"global heap at offset %" PRIu64 ": its objects do not add up",
+		(uint64_t)address);
+	return -1;
 }
 
 static herr_t driver_write(H5FD_t *public, H5FD_mem_t type, hid_t dxpl, haddr_t address,

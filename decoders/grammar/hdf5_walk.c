@@ -26,7 +26,7 @@ struct hdf5_page {
 struct walk {
 	struct hdf5 *hdf5;
 	uint32_t group; /* whose links are being listed */
-	uint32_t last;	/* its last link so far; 0: none */
+	bool tracked;	/* its links have an order of creation */
 	int code;	/* of a failure of ours */
 	struct error *err;
 	unsigned damaged;
@@ -170,11 +170,6 @@ static struct hdf5_link *new_link(
 	hdf5->links[i] = (struct hdf5_link){kind, .group = walk->group, .name = copy,
 		.len = (uint32_t)len,
 		.depth = hdf5->links[hdf5->objects[walk->group].link].depth + 1};
-	if (walk->last == 0)
-		hdf5->objects[walk->group].first = i;
-	else
-		hdf5->links[walk->last].next = i;
-	walk->last = i;
 	return &hdf5->links[i];
 }
 
@@ -294,18 +289,13 @@ static void add_object(struct walk *walk, hid_t group, uint32_t link, const char
 		*address_slot(hdf5, info.addr) = object;
 }
 
-static void add_hard(struct walk *walk, hid_t group, const char *name)
+static void add_hard(struct walk *walk, hid_t group, uint32_t link, const char *name)
 {
-	struct hdf5_link *link = new_link(walk, HDF5_HARD, name);
-	uint32_t i = walk->hdf5->n_links;
-
-	if (link == NULL)
-		return;
 	/* libhdf5 takes these for paths, so it cannot reach such a link either. */
 	if (name[0] == '\0' || strcmp(name, ".") == 0 || strchr(name, '/') != NULL)
-		add_damaged(walk, i, "a link's name that is a path");
+		add_damaged(walk, link, "a link's name that is a path");
 	else
-		add_object(walk, group, i, name);
+		add_object(walk, group, link, name);
 }
 
 static const char *soft_target(struct hdf5 *hdf5, const char *value, size_t size)
@@ -326,39 +316,87 @@ static const char *external_target(struct hdf5 *hdf5, const char *value, size_t 
 	return text_check(&text, NULL) < 0 ? NULL : keep(hdf5, text.bytes, text.len);
 }
 
-static void add_target(struct walk *walk, hid_t group, const char *name,
-	const H5L_info_t *info, enum hdf5_link_kind kind)
+/* What a soft or external link says. */
+static void add_target(struct walk *walk, hid_t group, struct hdf5_link *link)
 {
 	struct hdf5 *hdf5 = walk->hdf5;
-	struct hdf5_link *link = new_link(walk, kind, name);
-	size_t size = info->u.val_size;
-	char *value;
+	char *value = NULL;
+	H5L_info_t info;
+	size_t size;
 
-	if (link == NULL || kind == HDF5_OTHER)
+	link->target = "?";
+	if (H5Lget_info(group, link->name, &info, H5P_DEFAULT) < 0 ||
+		info.u.val_size > TARGET_MAX)
 		return;
-	value = calloc(1, size < TARGET_MAX ? size + 1 : TARGET_MAX + 1);
-	if (value != NULL && size <= TARGET_MAX &&
-		H5Lget_val(group, name, value, size, H5P_DEFAULT) >= 0)
-		link->target = kind == HDF5_SOFT ? soft_target(hdf5, value, size)
-						 : external_target(hdf5, value, size);
-	else
-		link->target = "?";
+	size = info.u.val_size;
+	value = calloc(1, size + 1);
+	if (value != NULL && H5Lget_val(group, link->name, value, size, H5P_DEFAULT) >= 0)
+		link->target = link->kind == HDF5_SOFT
+				       ? soft_target(hdf5, value, size)
+				       : external_target(hdf5, value, size);
 	free(value);
 	if (link->target == NULL)
 		walk->code = no_memory(walk->err);
 }
 
+static enum hdf5_link_kind link_kind(H5L_type_t type)
+{
+	switch (type) {
+	case H5L_TYPE_HARD: return HDF5_HARD;
+	case H5L_TYPE_SOFT: return HDF5_SOFT;
+	case H5L_TYPE_EXTERNAL: return HDF5_EXTERNAL;
+	default: return HDF5_OTHER;
+	}
+}
+
 static herr_t visit(hid_t group, const char *name, const H5L_info_t *info, void *arg)
 {
 	struct walk *walk = arg;
+	struct hdf5_link *link = new_link(walk, link_kind(info->type), name);
 
-	switch (info->type) {
-	case H5L_TYPE_HARD: add_hard(walk, group, name); break;
-	case H5L_TYPE_SOFT: add_target(walk, group, name, info, HDF5_SOFT); break;
-	case H5L_TYPE_EXTERNAL: add_target(walk, group, name, info, HDF5_EXTERNAL); break;
-	default: add_target(walk, group, name, info, HDF5_OTHER);
+	(void)group;
+	if (link == NULL)
+		return -1;
+	link->order = info->corder_valid ? info->corder : 0;
+	walk->tracked = walk->tracked || info->corder_valid;
+	return 0;
+}
+
+static int by_creation(const void *a, const void *b)
+{
+	const struct hdf5_link *la = a, *lb = b;
+
+	return la->order < lb->order ? -1 : la->order > lb->order;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct hdf5_link *la = a, *lb = b;
+
+	return strcmp(la->name, lb->name);
+}
+
+/* The group's links, from number `first` on, are put into the container's order, and what
+ * they lead to is looked up. */
+static void settle_links(struct walk *walk, hid_t group, uint32_t first)
+{
+	struct hdf5 *hdf5 = walk->hdf5;
+	uint32_t n = hdf5->n_links - first + 1, i;
+	struct hdf5_link *link;
+
+	if (n == 0)
+		return;
+	qsort(hdf5->links + first, n, sizeof *hdf5->links,
+		walk->tracked ? by_creation : by_name);
+	hdf5->objects[walk->group].first = first;
+	for (i = first; i < first + n && walk->code == 0; i++) {
+		link = &hdf5->links[i];
+		link->next = i + 1 < first + n ? i + 1 : 0;
+		if (link->kind == HDF5_HARD)
+			add_hard(walk, group, i, link->name);
+		else if (link->kind != HDF5_OTHER)
+			add_target(walk, group, link);
 	}
-	return walk->code < 0 ? -1 : 0;
 }
 
 /* A list that breaks off keeps what it had. */
@@ -369,42 +407,38 @@ static void list_broke(struct walk *walk, const struct error *why)
 	group->error = keep(walk->hdf5, why->text, strlen(why->text));
 	if (group->error == NULL)
 		walk->code = no_memory(walk->err);
-	if (walk->last == 0 && walk->group != HDF5_ROOT)
+	if (group->first == 0 && walk->group != HDF5_ROOT)
 		group->kind = HDF5_DAMAGED;
 	walk->damaged++;
 }
 
-static herr_t iterate(hid_t group, struct walk *walk)
-{
-	hsize_t at = 0;
-	herr_t rc;
-
-	rc = H5Literate(group, H5_INDEX_CRT_ORDER, H5_ITER_INC, &at, visit, walk);
-	if (rc >= 0 || walk->last != 0 || walk->code < 0)
-		return rc;
-	at = 0;
-	return H5Literate(group, H5_INDEX_NAME, H5_ITER_INC, &at, visit, walk);
-}
-
+/* Lists in libhdf5's own order, for which it needs no table of its own: where one breaks
+ * off, libhdf5 1.10 frees what it never filled. */
 static int walk_group(struct walk *walk)
 {
-	struct hdf5_object *object = &walk->hdf5->objects[walk->group];
-	AUTO_HID group = H5Oopen_by_addr(walk->hdf5->file, object->address);
+	struct hdf5 *hdf5 = walk->hdf5;
+	struct hdf5_object *object = &hdf5->objects[walk->group];
+	AUTO_HID group = H5Oopen_by_addr(hdf5->file, object->address);
+	uint32_t first = hdf5->n_links + 1;
 	struct error why = {0};
 	H5O_info_t info;
+	hsize_t at = 0;
+	bool broke;
 
-	walk->last = 0;
+	walk->tracked = false;
 	if (group >= 0 &&
 		H5Oget_info2(group, &info, H5O_INFO_BASIC | H5O_INFO_NUM_ATTRS) >= 0)
 		object->n_attributes = info.num_attrs > UINT32_MAX
 					       ? UINT32_MAX
 					       : (uint32_t)info.num_attrs;
-	if (group < 0 || iterate(group, walk) < 0) {
-		if (walk->code < 0)
-			return walk->code;
+	broke = group < 0 ||
+		H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, &at, visit, walk) < 0;
+	if (broke && walk->code == 0)
 		(void)hdf5_fail_locked(&why, EIO, "group cannot be read");
+	if (walk->code == 0)
+		settle_links(walk, group, first);
+	if (broke && walk->code == 0)
 		list_broke(walk, &why);
-	}
 	return walk->code;
 }
 

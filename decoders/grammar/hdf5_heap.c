@@ -1,0 +1,78 @@
+/*
+ * hdf5_heap: a look at global heap collections before libhdf5 gets them.
+ *
+ *	"GCOL" | version 1 | 3 bytes | size of the collection | objects
+ *	object: index, u16 | references, u16 | 4 bytes | size | bytes, padded to 8
+ *
+ * Strings and sequences of variable length lie in these. libhdf5 1.10 follows the sizes
+ *of objects without end where one is 0, and copies more than there is where one is too
+ * large; so a collection whose objects do not add up is not given to it.
+ */
+#include "decoders/grammar/hdf5_private.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_READ 4096 /* what libhdf5 reads of a collection at first */
+#define COLLECTION_MAX (UINT64_C(1) << 32)
+
+static uint64_t little(const unsigned char *bytes, size_t n)
+{
+	uint64_t value = 0;
+
+	while (n-- > 0)
+		value = value << 8 | bytes[n];
+	return value;
+}
+
+/* Bytes that the object at the beginning of `bytes` takes; 0: it does not fit. Index 0 is
+ * the free space, whose size counts its header. */
+static uint64_t object_bytes(const unsigned char *bytes, uint64_t left, size_t width)
+{
+	size_t header = 8 + width;
+	uint64_t size;
+
+	if (left < header)
+		return 0;
+	size = little(bytes + 8, width);
+	if (size > left)
+		return 0;
+	if (little(bytes, 2) == 0)
+		return size < header ? 0 : size;
+	size = header + ((size + 7) & ~UINT64_C(7));
+	return size > left ? 0 : size;
+}
+
+/* What is left behind the last object may be too little for a header. */
+static bool adds_up(const unsigned char *bytes, uint64_t size, size_t width)
+{
+	uint64_t at = 8 + width, n;
+
+	while (size - at >= 8 + width) {
+		n = object_bytes(bytes + at, size - at, width);
+		if (n == 0)
+			return false;
+		at += n;
+	}
+	return true;
+}
+
+bool hdf5_heap_suspicious(
+	struct hdf5_image *image, uint64_t off, const unsigned char *start, size_t len)
+{
+	size_t width = image->length_size;
+	unsigned char *bytes;
+	uint64_t size;
+	bool sound;
+
+	if (len < 8 + width || len > FIRST_READ || memcmp(start, "GCOL\1", 5) != 0)
+		return false;
+	size = little(start + 8, width);
+	if (size < FIRST_READ || size > COLLECTION_MAX || off > image->size ||
+		size > image->size - off)
+		return true;
+	bytes = malloc(size);
+	sound = bytes != NULL && hdf5_image_read(image, off, bytes, size, NULL) == 0 &&
+		adds_up(bytes, size, width);
+	free(bytes);
+	return !sound;
+}
