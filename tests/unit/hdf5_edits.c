@@ -478,9 +478,9 @@ static void refusals(void)
 	CHECK_STR(err.text, "/shared has other names in the file: remove those first");
 }
 
-static void unchanged(void)
+static void unchanged(const char *file)
 {
-	AUTO_M *model = open_file("old.h5");
+	AUTO_M *model = open_file(file);
 	AUTO_PLAN *plan = NULL;
 	struct error err = {0};
 	float same[10];
@@ -493,6 +493,20 @@ static void unchanged(void)
 	overwrite(model, "layers/big.bin", 160, same, sizeof same, false);
 	CHECK_INT(model_encode(model, &plan, &err), 0);
 	CHECK(plan_unchanged(plan));
+}
+
+static void small(void)
+{
+	AUTO_M *model = open_file("latest.h5");
+	AUTO_PLAN *plan = NULL;
+	struct error err = {0};
+
+	unit_begin("an edit of an attribute writes little, where everything keeps its "
+		   "place");
+	saved(model, "metadata.json", "\"a model\"", "\"another model\"");
+	CHECK_INT(model_encode(model, &plan, &err), 0);
+	CHECK(plan_patches(plan));
+	CHECK(plan_changed_bytes(plan) > 0 && plan_changed_bytes(plan) < 16384);
 }
 
 int main(void)
@@ -511,7 +525,9 @@ int main(void)
 	every_edit("old.h5");
 	every_edit("latest.h5");
 	refusals();
-	unchanged();
+	unchanged("old.h5");
+	unchanged("latest.h5");
+	small();
 	text_clear(&said);
 	text_printf(&said, "rm -rf %s", folder);
 	if (getenv("KEEP") == NULL && system(said.bytes) != 0)
