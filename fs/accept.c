@@ -479,7 +479,7 @@ static int add_tensor(struct fs *fs, struct node *folder, const char *stem,
 	fs_own(fs);
 	rc = tree_add_tensor(
 		fs->model->tree, folder, stem, type, elements, &undo->node, err);
-	undo->added = undo->changed = rc == 0;
+	undo->added = undo->changed = undo->content = rc == 0;
 	fs_unlock(fs);
 	return rc;
 }

@@ -10,7 +10,7 @@
 /* What a node or a value was before one save. Zeroed: nothing has changed. */
 struct undo {
 	bool changed; /* the tree differs from before */
-	bool content; /* only elements were changed: nothing for an encoder to judge */
+	bool content; /* elements, or a new tensor: an encoder judges them at the end */
 	struct node *node;
 	unsigned what; /* of the node's edit before, 0: none */
 	struct blob *bytes;

@@ -7,7 +7,7 @@
  * that somebody still holds of what is about to change are saved before.
  */
 #include "fs/commits.h"
-#include "fs/place.h"
+#include "fs/held.h"
 #include "fs/rebind.h"
 #include "fs/refuse.h"
 #include "fs/verify.h"
@@ -116,101 +116,6 @@ static int verify(void *arg, struct source *outcome, struct error *err)
 	return rc == -EINVAL ? error_set(err, EBADMSG, "internal: %s", err->text) : rc;
 }
 
-/* Saving what is held. */
-
-struct saving {
-	const struct plan *plan;
-	struct source *source;
-	bool computed; /* also what only the old model can compute */
-	int rc;
-	struct error *err;
-};
-
-static void save_blob(struct fs *fs, struct saving *saving, struct blob **blob)
-{
-	for (size_t i = 0; saving->rc == 0 && i < plan_count(saving->plan); i++) {
-		const struct region *region = plan_region(saving->plan, i);
-
-		if (region->kind != REGION_OLD || region->old_off != region->off)
-			saving->rc = blob_save(blob, saving->source, region->off,
-				region->len, &fs->pool, saving->err);
-	}
-}
-
-static void save_held(struct fs *fs, struct inode *inode, void *arg)
-{
-	if (inode->desk != NULL && inode->desk->staged != NULL)
-		save_blob(fs, arg, &inode->desk->staged);
-}
-
-static int save_all_of(struct fs *fs, struct saving *saving)
-{
-	inode_each(fs, save_held, saving);
-	return saving->rc;
-}
-
-/* For each version of the file that somebody may hold a part of. */
-static int save_ranges(struct fs *fs, const struct plan *plan, struct error *err)
-{
-	struct saving saving = {.plan = plan, .source = fs->handle, .err = err};
-	int rc = save_all_of(fs, &saving);
-
-	for (struct held_source *held = fs->held; rc == 0 && held != NULL;
-		held = held->next) {
-		saving.source = held->source;
-		rc = save_all_of(fs, &saving);
-	}
-	return rc;
-}
-
-static int copy_bytes(struct blob *from, struct blob *to, struct error *err)
-{
-	size_t piece = 1 << 20;
-	char *buf = malloc(piece);
-	uint64_t off = 0;
-	ssize_t n = buf != NULL ? 1 : -ENOMEM;
-
-	while (n > 0) {
-		n = blob_read(from, off, buf, piece, err);
-		if (n > 0) {
-			int rc = blob_write(to, off, buf, (size_t)n, err);
-
-			off += (uint64_t)n;
-			n = rc < 0 ? rc : n;
-		}
-	}
-	free(buf);
-	return (int)n;
-}
-
-/* Makes what is staged independent of the model that computes its base. */
-static void save_computed(struct fs *fs, struct inode *inode, void *arg)
-{
-	struct saving *saving = arg;
-	struct desk *desk = inode->desk;
-	AUTO_BLOB *copy = NULL;
-
-	if (saving->rc < 0 || desk == NULL || desk->staged == NULL || !desk->computed)
-		return;
-	saving->rc = blob_staged(&copy, NULL, &fs->pool, saving->err);
-	if (saving->rc == 0)
-		saving->rc = copy_bytes(desk->staged, copy, saving->err);
-	if (saving->rc < 0)
-		return;
-	blob_unref(&desk->staged);
-	desk->staged = blob_ref(copy);
-	desk->writable = true;
-	desk->computed = false;
-}
-
-static int save_all_computed(struct fs *fs, struct error *err)
-{
-	struct saving saving = {.err = err};
-
-	inode_each(fs, save_computed, &saving);
-	return saving.rc;
-}
-
 static int enter(void *arg, const struct plan *plan, bool patch, struct error *err)
 {
 	struct passage *passage = arg;
@@ -221,44 +126,15 @@ static int enter(void *arg, const struct plan *plan, bool patch, struct error *e
 	passage->patch = patch;
 	passage->before = container_source(fs->container);
 	if (patch || passage->overwrites)
-		rc = save_ranges(fs, plan, err);
+		rc = held_save(fs, plan, err);
 	if (rc == 0 && !passage->overwrites)
-		rc = save_all_computed(fs, err);
+		rc = held_save_computed(fs, err);
 	if (rc < 0)
 		fs_unlock(fs);
 	return rc;
 }
 
 /* The switch. */
-
-static void drop_held(struct fs *fs, bool all)
-{
-	struct held_source **at = &fs->held, *held;
-
-	while ((held = *at) != NULL) {
-		if (!all && __atomic_load_n(&held->source->refs, __ATOMIC_ACQUIRE) > 1) {
-			at = &held->next;
-			continue;
-		}
-		*at = held->next;
-		source_unref(&held->source);
-		free(held);
-	}
-}
-
-/* The old handle stays known while the file that it reads is the container. */
-static void hold_source(struct fs *fs, struct source *source)
-{
-	struct held_source *held = malloc(sizeof *held);
-
-	if (held == NULL) { /* rather keep too little than fail: reads of copies may then
-			       see newer bytes */
-		source_unref(&source);
-		return;
-	}
-	*held = (struct held_source){fs->held, source};
-	fs->held = held;
-}
 
 static void tell_stale(struct fs *fs, struct inode *inode)
 {
@@ -311,7 +187,7 @@ static void switch_models(struct passage *passage, struct source *now, bool fore
 	fs->handle = passage->handle;
 	passage->handle = NULL;
 	passage->model = old;
-	hold_source(fs, old_handle);
+	held_keep(fs, old_handle);
 }
 
 static void leave(void *arg, int code, struct source *now)
@@ -327,7 +203,7 @@ static void leave(void *arg, int code, struct source *now)
 		switch_models(passage, now, false);
 	}
 	if (code == 0)
-		drop_held(fs, !same_file);
+		held_drop(fs, !same_file);
 	fs_unlock(fs);
 }
 
@@ -350,140 +226,6 @@ int commits_write(struct fs *fs, struct plan **plan, struct error *err)
 	plan_free(plan);
 	passage_done(&passage);
 	return rc;
-}
-
-/* All that is pending. */
-
-/* Takes the newest edit back; false: there is none. */
-static bool undo_newest(struct fs *fs, struct text *path)
-{
-	struct tree *tree = fs->model->tree;
-	struct edit *edit = tree->last_edit;
-	struct value *value = tree->values;
-	bool done = true;
-
-	fs_own(fs);
-	while (value != NULL && value->edited == NULL)
-		value = value->next;
-	if (edit != NULL) {
-		if (edit->old_parent != NULL && edit->node->parent == NULL) {
-			tree_path(edit->old_parent, path);
-			text_printf(path, "/%s", edit->old_name);
-		} else {
-			tree_path(edit->node, path);
-		}
-		done = tree_undo(tree, edit->node, ~0u, NULL) == 0;
-	} else if (value != NULL) {
-		tree_path(value->views->node, path);
-		tree_set_value(value, NULL, 0);
-	} else {
-		done = false;
-	}
-	inode_forget_contents(fs);
-	rebind_tell_all(fs);
-	fs_unlock(fs);
-	return done;
-}
-
-/* Empty folders become objects of the container where it has such. */
-static void add_folder(struct fs *fs, struct inode *inode, void *arg)
-{
-	struct inode *folder = inode->entry != NULL ? inode->entry->folder : NULL;
-	struct change change = {.what = EDIT_ADDED, .kind = NODE_FOLDER};
-	struct node *node;
-
-	(void)arg;
-	if ((inode->flags & INODE_MADE) == 0 || inode->node != NULL || folder == NULL ||
-		folder->node == NULL || !place_grows(fs, inode, NULL))
-		return;
-	change.parent = folder->node;
-	change.name = inode->entry->name;
-	if (model_check(fs->model, &change, NULL) == 0 &&
-		tree_add_folder(
-			fs->model->tree, folder->node, change.name, &node, NULL) == 0)
-		inode_become(fs, inode, node, INODE_FOLDER);
-}
-
-static void add_folders(struct fs *fs)
-{
-	size_t before;
-
-	if ((fs->model->decoder->flags & DECODER_FOLDERS) == 0)
-		return;
-	fs_own(fs);
-	do { /* from the top, a level at a time */
-		before = fs->model->tree->n_nodes;
-		inode_each(fs, add_folder, NULL);
-	} while (fs->model->tree->n_nodes != before);
-	fs_unlock(fs);
-}
-
-int commits_all(struct fs *fs, struct error *err)
-{
-	struct plan *plan = NULL;
-	int rc;
-
-	add_folders(fs);
-	while (!tree_clean(fs->model->tree)) {
-		AUTO_TEXT path = {0};
-
-		rc = model_encode(fs->model, &plan, err);
-		if (rc == 0)
-			rc = commits_write(fs, &plan, err);
-		if (rc != -EINVAL && rc != -EOPNOTSUPP && rc != -EBADMSG)
-			return rc;
-		if (!undo_newest(fs, &path))
-			return rc;
-		refuse_log(fs, path.bytes != NULL ? path.bytes : "", err->text);
-	}
-	return 0;
-}
-
-/* Quiet. */
-
-static void find_writer(struct fs *fs, struct inode *inode, void *arg)
-{
-	struct place place;
-
-	if (inode->kind == INODE_FILE && inode->writers > 0 && inode->entry != NULL &&
-		place_find(fs, inode->entry->folder, inode->entry->name, &place, NULL) ==
-			0 &&
-		place.node != NULL)
-		*(bool *)arg = true;
-}
-
-/* Names that were removed without a change of the container are there again. */
-static void bring_back(struct fs *fs, struct inode *inode, void *arg)
-{
-	struct entry *entry = inode->entries, *next;
-
-	(void)arg;
-	for (; entry != NULL; entry = next) {
-		next = entry->next;
-		if (entry->inode != NULL)
-			continue;
-		notify_entry(&fs->notifier, inode->ino, entry->name);
-		entry_remove(entry);
-	}
-}
-
-void commits_quiet(struct fs *fs)
-{
-	bool writer = false;
-	struct error err = {0};
-
-	fs_own(fs);
-	inode_each(fs, find_writer, &writer);
-	fs_unlock(fs);
-	if (writer) { /* a file of the model that is about to come back */
-		saver_defer(fs);
-		return;
-	}
-	if (!fs->options.commit_at_unmount && commits_all(fs, &err) < 0)
-		refuse_log(fs, container_name(fs->container), err.text);
-	fs_own(fs);
-	inode_each(fs, bring_back, NULL);
-	fs_unlock(fs);
 }
 
 /* Somebody else's changes. */
@@ -520,15 +262,23 @@ static int decode_again(struct fs *fs, struct passage *passage, struct error *er
 	return rc;
 }
 
+static void drop_shown(struct fs *fs, struct inode *inode, void *arg)
+{
+	(void)fs, (void)arg;
+	if (inode->desk != NULL)
+		blob_unref(&inode->desk->shown);
+}
+
 static void show_again(struct fs *fs, struct passage *passage)
 {
 	struct error err = {0};
 
 	fs_own(fs);
 	/* What cannot be computed any more is lost with the file that it came from. */
-	(void)save_all_computed(fs, &err);
+	(void)held_save_computed(fs, &err);
+	inode_each(fs, drop_shown, NULL);
 	switch_models(passage, NULL, true);
-	drop_held(fs, true);
+	held_drop(fs, true);
 	fs->base = *container_stat(fs->container);
 	__atomic_store_n(&fs->lost, false, __ATOMIC_RELAXED);
 	fs_unlock(fs);

@@ -22,10 +22,6 @@ int commits_judge(
  * what came out is not what was asked for (our mistake): it must be taken back.
  */
 int commits_write(struct fs *fs, struct plan **plan, struct error *err);
-/* Commits all that is pending. */
-int commits_all(struct fs *fs, struct error *err);
-/* After a second without removals: commits them; names without a meaning come back. */
-void commits_quiet(struct fs *fs);
 /* Looks whether somebody else changed the container, and shows what is there now. */
 void commits_look(struct fs *fs);
 

@@ -4,6 +4,7 @@
 #include "fs/commits.h"
 #include "fs/fs_private.h"
 #include "fs/pair.h"
+#include "fs/pending.h"
 #include "fs/place.h"
 #include "fs/refuse.h"
 #include "fs/save.h"
@@ -120,7 +121,7 @@ static int run_finish(struct fs *fs, struct job *job)
 	inode_each(fs, list_staged, &list);
 	fs_unlock(fs);
 	release_all(fs, &list);
-	code = fs_frozen(fs) == NULL ? commits_all(fs, err) : 0;
+	code = fs_frozen(fs) == NULL ? pending_commit(fs, err) : 0;
 	for (size_t i = 0; i < list.n; i++)
 		keep_half(fs, list.inodes[i]);
 	unpin_all(fs, &list);

@@ -5,6 +5,7 @@
 #include "fs/commits.h"
 #include "fs/control.h"
 #include "fs/fs_private.h"
+#include "fs/pending.h"
 #include "fs/refuse.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -197,7 +198,7 @@ int fs_open(struct fs **out, const char *model, const struct fs_options *options
 static int run_sync(struct fs *fs, struct job *job)
 {
 	struct error err = {0};
-	int rc = commits_all(fs, &err);
+	int rc = pending_commit(fs, &err);
 
 	(void)job;
 	if (rc < 0)

@@ -472,8 +472,10 @@ int inode_stage(struct fs *fs, struct inode *inode, bool empty, struct error *er
 	else
 		computed =
 			base != NULL && inode->kind == INODE_BIN && inode_computed(base);
-	if (desk->staged == NULL)
+	if (desk->staged == NULL) {
 		desk->old_mtime = desk->timed ? desk->mtime : fs->base.st_mtim;
+		desk->written = desk->judging != NULL && desk->written;
+	}
 	blob_unref(&desk->staged);
 	desk->staged = over;
 	desk->writable = true;

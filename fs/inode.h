@@ -55,7 +55,7 @@ struct desk {
 	bool computed;	   /* `staged` reads through to what only the model can compute */
 	bool dirty;	   /* written since it was last judged */
 	bool emptied;	   /* cut to nothing (or new) and not written since */
-	bool written;	   /* a scratch file that somebody wrote to */
+	bool written;	   /* somebody wrote bytes: not only cut, moved or left over */
 	bool waiting;	   /* closed; its sidecar (or elements) is being written too */
 	int verdict; /* of what is staged and no longer dirty: 0 or a negative errno */
 	bool timed;  /* has times of its own */

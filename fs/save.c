@@ -8,6 +8,7 @@
 #include "fs/save.h"
 #include "fs/commits.h"
 #include "fs/pair.h"
+#include "fs/pending.h"
 #include "fs/refuse.h"
 #include <errno.h>
 #include <string.h>
@@ -36,16 +37,29 @@ void save_put_back(struct inode *inode, int verdict)
 	blob_unref(&desk->judging);
 }
 
+/* Texts that were saved in place again and again would become overlays over overlays. */
+static struct blob *flat(struct blob *text)
+{
+	struct blob *copy = NULL;
+	char *bytes;
+	size_t len;
+
+	if (blob_load(text, SIZE_MAX - 1, &bytes, &len, NULL) < 0 ||
+		blob_memory(&copy, bytes, len, NULL) < 0)
+		return blob_ref(text);
+	return copy;
+}
+
 void save_settle(struct inode *inode)
 {
 	struct desk *desk = inode->desk;
 
 	blob_unref(&desk->base);
-	if (inode->kind != INODE_BIN && inode->writers > 0)
-		desk->base = blob_ref(desk->judging);
 	blob_unref(&desk->shown);
 	if (inode->kind != INODE_BIN)
-		desk->shown = blob_ref(desk->judging);
+		desk->shown = flat(desk->judging);
+	if (desk->shown != NULL && inode->writers > 0)
+		desk->base = blob_ref(desk->shown);
 	blob_unref(&desk->judging);
 	desk->verdict = 0;
 	desk->written = desk->staged != NULL;
@@ -151,7 +165,9 @@ static void refuse_one(struct fs *fs, struct inode *inode, int verdict)
 	if (inode->writers > 0 || inode->desk->staged != NULL) {
 		save_put_back(inode, verdict);
 	} else {
-		bytes = blob_ref(inode->desk->judging);
+		/* What was only cut has nothing that anybody wrote. */
+		if (inode->desk->written)
+			bytes = blob_ref(inode->desk->judging);
 		save_give_up(fs, inode);
 	}
 	fs_unlock(fs);
@@ -172,8 +188,12 @@ int save_write(struct fs *fs, const char *path, struct undo *undo, struct plan *
 	struct error err = {0};
 	int rc = commits_write(fs, plan, &err);
 
-	if (rc == -EBADMSG)
+	if (rc == -EBADMSG) {
 		undo_apply(fs, undo);
+		fs_own(fs);
+		pending_forget_lost(fs);
+		fs_unlock(fs);
+	}
 	if (rc < 0)
 		refuse_log(fs, path, err.text);
 	return rc == -EBADMSG ? -EIO : rc;
@@ -203,7 +223,7 @@ static int write_pending(struct fs *fs)
 
 	if (fs->options.commit_at_unmount || tree_clean(fs->model->tree))
 		return 0;
-	return commits_all(fs, &err);
+	return pending_commit(fs, &err);
 }
 
 /* Closing. */

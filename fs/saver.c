@@ -5,6 +5,7 @@
 #include "fs/saver.h"
 #include "fs/commits.h"
 #include "fs/fs_private.h"
+#include "fs/pending.h"
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -252,7 +253,7 @@ static void when_quiet(struct fs *fs)
 	if (at == 0 || now_ns() < at)
 		return;
 	__atomic_store_n(&fs->saver.quiet_at, 0, __ATOMIC_RELAXED);
-	commits_quiet(fs);
+	pending_quiet(fs);
 }
 
 static void *saver_run(void *arg)

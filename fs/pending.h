@@ -1,0 +1,18 @@
+/*
+ * pending: edits that wait to be committed. In the saver's thread, without the lock.
+ */
+#ifndef WEIGHTFS_FS_PENDING_H
+#define WEIGHTFS_FS_PENDING_H
+
+#include "fs/fs_private.h"
+
+/* Commits all that is pending. What the format refuses is taken back, logged, and
+ * kept, the newest first, until the rest can be committed. */
+int pending_commit(struct fs *fs, struct error *err);
+/* After a while without removals: commits them; names that were removed without a
+ * meaning for the container are there again. */
+void pending_quiet(struct fs *fs);
+/* Inodes whose nodes have been taken back lose them. Exclusively. */
+void pending_forget_lost(struct fs *fs);
+
+#endif
