@@ -127,6 +127,8 @@ void desk_touch(struct desk *desk);
 /* Calls `fn` for every inode. `fn` may not add or drop inodes. */
 void inode_each(struct fs *fs, void (*fn)(struct fs *fs, struct inode *inode, void *arg),
 	void *arg);
+/* Keeps a content for the next read; the oldest one that is kept goes. */
+void inode_keep_content(struct fs *fs, struct inode *inode, struct blob *content);
 /* All that was cached of renderings and contents is void. Exclusively. */
 void inode_forget_contents(struct fs *fs);
 
