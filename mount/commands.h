@@ -7,6 +7,10 @@
 
 #include "mount/options.h"
 
+/* contained.c: runs a command that writes nothing but output in a child: where that ends
+ * by a crash, a line says so. Returns twice, in both with the command's exit code. */
+int command_contained(
+	int (*command)(const struct options *options), const struct options *options);
 /* list.c: the tree of a model, without mounting. */
 int command_list(const struct options *options);
 int command_formats(void);

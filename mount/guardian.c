@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #define CLIENTS_MAX 16
+#define RELISTEN_MS 50
 
 struct guardian {
 	const struct options *options;
@@ -35,7 +36,7 @@ struct guardian {
 	int signals, listener;
 	int clients[CLIENTS_MAX]; /* who wait for the verdict */
 	unsigned n_clients;
-	bool ready;
+	bool ready, unmounted;
 	struct message verdict;
 };
 
@@ -52,17 +53,35 @@ static void explain(const struct guardian *guardian, char *line, size_t size)
 		*guardian->verdict.text ? "\n" : "");
 }
 
+/* The mount's device number, by which clients find us, is another's from now on. */
+static void stop_listening(struct guardian *guardian)
+{
+	guardian->unmounted = true;
+	if (guardian->listener >= 0)
+		close(guardian->listener);
+	guardian->listener = -1;
+}
+
+static int unmount(struct guardian *guardian, bool lazy)
+{
+	int code = mountpoint_unmount(guardian->mountpoint.path, lazy);
+	if (!code)
+		stop_listening(guardian);
+	return code;
+}
+
 static void unmount_lazily(struct guardian *guardian)
 {
 	struct mounted mounted;
-	if (mountpoint_mounted(guardian->mountpoint.path, &mounted))
-		(void)mountpoint_unmount(guardian->mountpoint.path, true);
+	if (!guardian->unmounted &&
+		mountpoint_mounted(guardian->mountpoint.path, &mounted))
+		(void)unmount(guardian, true);
 }
 
 /* Somebody who cannot be asked back wants it to end. */
 static void insist(struct guardian *guardian)
 {
-	if (guardian->ready && mountpoint_unmount(guardian->mountpoint.path, false))
+	if (guardian->ready && !guardian->unmounted && unmount(guardian, false))
 		unmount_lazily(guardian);
 	/* A daemon that is ending by itself no longer listens. */
 	(void)channel_send(guardian->channel, MESSAGE_END, 0, NULL);
@@ -93,7 +112,8 @@ static void on_client(struct guardian *guardian)
 		drop_client(client, EPERM, "not permitted to unmount this");
 		return;
 	}
-	int code = there ? mountpoint_unmount(guardian->mountpoint.path, false) : 0;
+	/* What is mounted with this device number now is another's: ask again. */
+	int code = there ? unmount(guardian, false) : -ESTALE;
 	if (code) {
 		drop_client(client, -code,
 			code == -EBUSY
@@ -104,23 +124,36 @@ static void on_client(struct guardian *guardian)
 	guardian->clients[guardian->n_clients++] = client;
 }
 
-static void on_ready(struct guardian *guardian, const struct message *message)
+/* The guardian of an earlier mount with this device number may not yet have let it go:
+ * then this is tried again. */
+static void start_listening(struct guardian *guardian)
 {
 	struct mounted mounted;
-	guardian->ready = true;
-	if (mountpoint_mounted(guardian->mountpoint.path, &mounted))
+	if (guardian->ready && !guardian->unmounted && guardian->listener < 0 &&
+		mountpoint_mounted(guardian->mountpoint.path, &mounted))
 		guardian->listener = channel_listen(mounted.device);
+}
+
+static void let_terminal_go(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int fd = 0; null >= 0 && fd < 3; fd++)
+		dup2(null, fd);
+	if (null > 2)
+		close(null);
+}
+
+static void on_ready(struct guardian *guardian, const struct message *message)
+{
+	guardian->ready = true;
+	start_listening(guardian);
 	say(guardian, message->text);
 	if (guardian->launcher < 0)
 		return;
 	(void)channel_send(guardian->launcher, MESSAGE_READY, 0, message->text);
 	close(guardian->launcher);
 	guardian->launcher = -1;
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	for (int fd = 0; null >= 0 && fd < 3; fd++)
-		dup2(null, fd);
-	if (null > 2)
-		close(null);
+	let_terminal_go();
 }
 
 /* False when the daemon has closed its end: it is dead or dying. */
@@ -145,8 +178,11 @@ static void watch(struct guardian *guardian)
 		struct pollfd fds[] = {{.fd = guardian->channel, .events = POLLIN},
 			{.fd = guardian->signals, .events = POLLIN},
 			{.fd = guardian->listener, .events = POLLIN}};
-		if (poll(fds, 3, -1) < 0)
+		bool deaf =
+			guardian->ready && !guardian->unmounted && guardian->listener < 0;
+		if (poll(fds, 3, deaf ? RELISTEN_MS : -1) < 0)
 			continue;
+		start_listening(guardian);
 		if (fds[0].revents && !on_daemon(guardian))
 			return;
 		if (fds[1].revents && read(guardian->signals, &info, sizeof(info)) > 0)
@@ -179,6 +215,9 @@ static void tell(struct guardian *guardian)
 static int finish(struct guardian *guardian)
 {
 	int status = 0;
+	if (guardian->listener >= 0)
+		close(guardian->listener);
+	guardian->listener = -1;
 	while (waitpid(guardian->daemon, &status, 0) < 0 && errno == EINTR)
 		;
 	if (guardian->verdict.kind != MESSAGE_VERDICT) {

@@ -14,8 +14,8 @@ static int run(const struct options *options)
 {
 	switch (options->command) {
 	case COMMAND_MOUNT: return guardian_start(options);
-	case COMMAND_LIST: return command_list(options);
-	case COMMAND_GET: return command_get(options);
+	case COMMAND_LIST: return command_contained(command_list, options);
+	case COMMAND_GET: return command_contained(command_get, options);
 	case COMMAND_PUT: return command_put(options);
 	case COMMAND_UNMOUNT: return command_unmount(options);
 	case COMMAND_ERRORS: return command_errors(options);

@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define PATIENCE 25 /* times that a guardian is asked, 20 ms apart */
+
 /* The absolute path of a mount point, without asking the file system that is mounted
  * there, which may be dead: only its folder is resolved. NULL with errno. */
 static char *resolve(const char *path)
@@ -74,21 +76,34 @@ static int unmount_alone(const char *path)
 	return code ? EXIT_FAILED : EXIT_OK;
 }
 
-static int ask_guardian(int guardian, const char *path)
+/* 0 and its verdict; a negative errno when it cannot be asked (-ESTALE: it is that of an
+ * earlier mount). */
+static int ask_guardian(const struct mounted *mounted, struct message *verdict)
 {
-	struct message message;
-	int code = channel_send(guardian, MESSAGE_UNMOUNT, 0, NULL);
-	if (!code && channel_receive(guardian, &message) <= 0)
+	int guardian = channel_connect(mounted->device);
+	if (guardian < 0)
+		return guardian;
+	int code = channel_trusted(guardian, mounted->owner) ? 0 : -EPERM;
+	if (!code)
+		code = channel_send(guardian, MESSAGE_UNMOUNT, 0, NULL);
+	if (!code && channel_receive(guardian, verdict) <= 0)
 		code = -EPIPE;
-	if (code) {
-		fprintf(stderr, "weightfs: %s: the mount's guardian does not answer\n",
-			path);
-		return EXIT_FAILED;
+	if (!code && verdict->code == ESTALE)
+		code = -ESTALE;
+	close(guardian);
+	return code;
+}
+
+/* Asks until somebody answers: guardians of earlier mounts go away by themselves. */
+static int ask(const char *path, struct mounted *mounted, struct message *verdict)
+{
+	int code = -ESTALE;
+	for (int i = 0; code && i < PATIENCE && mountpoint_mounted(path, mounted); i++) {
+		if (i)
+			usleep(20000);
+		code = ask_guardian(mounted, verdict);
 	}
-	if (!message.code)
-		return EXIT_OK;
-	fprintf(stderr, "weightfs: %s: %s\n", path, message.text);
-	return EXIT_FAILED;
+	return code;
 }
 
 int command_unmount(const struct options *options)
@@ -100,14 +115,15 @@ int command_unmount(const struct options *options)
 			options->model);
 		return EXIT_FAILED;
 	}
-	int guardian = channel_connect(mounted.device);
+	struct message verdict;
 	int code;
-	if (guardian >= 0 && channel_trusted(guardian, mounted.owner))
-		code = ask_guardian(guardian, path);
-	else
+	if (ask(path, &mounted, &verdict)) {
 		code = unmount_alone(path);
-	if (guardian >= 0)
-		close(guardian);
+	} else {
+		code = verdict.code ? EXIT_FAILED : EXIT_OK;
+		if (verdict.code)
+			fprintf(stderr, "weightfs: %s: %s\n", path, verdict.text);
+	}
 	free(path);
 	return code;
 }

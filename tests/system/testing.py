@@ -70,8 +70,23 @@ def fixture(name, to=None):
     return path
 
 
+def opener(path, flags):
+    """Opens a path that is longer than a system call takes, folder by folder."""
+    *folders, last = path.split("/")
+    here = os.open("/" if path.startswith("/") else ".", os.O_PATH)
+    for folder in filter(None, folders):
+        there = os.open(folder, os.O_PATH, dir_fd=here)
+        os.close(here)
+        here = there
+    try:
+        return os.open(last, flags, dir_fd=here)
+    finally:
+        os.close(here)
+
+
 def read(*parts):
-    with open(os.path.join(*parts), "rb") as file:
+    path = os.path.join(*parts)
+    with open(path, "rb", opener=opener if len(path) > 4000 else None) as file:
         return file.read()
 
 
@@ -115,9 +130,9 @@ class Mount:
 
 
 def tree(path):
-    """All paths below a folder, sorted."""
+    """All paths below a folder, sorted; however deep."""
     found = []
-    for folder, folders, files in os.walk(path):
+    for folder, folders, files, _ in os.fwalk(path):
         found += [os.path.relpath(os.path.join(folder, name), path) for name in folders + files]
     return sorted(found)
 
