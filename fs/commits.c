@@ -15,6 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A document whose accepted bytes are shown, and what the old model said of it. */
+struct witness {
+	struct witness *next;
+	struct inode *inode;
+	struct blob *said;
+};
+
 /* One commit on its way. */
 struct passage {
 	struct fs *fs;
@@ -24,6 +31,7 @@ struct passage {
 	struct rebind *rebind;
 	struct source *before; /* the container's when it was entered; borrowed */
 	bool patch;
+	struct witness *witnesses;
 };
 
 static void passage_done(struct passage *passage)
@@ -116,6 +124,61 @@ static int verify(void *arg, struct source *outcome, struct error *err)
 	return rc == -EINVAL ? error_set(err, EBADMSG, "internal: %s", err->text) : rc;
 }
 
+/* Whether names change: then documents that nobody edited may say something else. */
+static bool is_structural(const struct tree *tree)
+{
+	for (const struct edit *edit = tree->edits; edit != NULL; edit = edit->next)
+		if ((edit->what & (EDIT_ADDED | EDIT_REMOVED | EDIT_MOVED)) != 0)
+			return true;
+	return false;
+}
+
+/* While the old model can still be asked. */
+static void call_witness(struct fs *fs, struct inode *inode, void *arg)
+{
+	struct passage *passage = arg;
+	struct witness *witness;
+
+	if (inode->kind != INODE_DOCUMENT || inode->node == NULL)
+		return;
+	inode->stale = true;
+	notify_inode(&fs->notifier, inode->ino);
+	if (inode->desk == NULL || inode->desk->shown == NULL)
+		return;
+	witness = calloc(1, sizeof *witness);
+	if (witness == NULL ||
+		inode_render(fs, inode->node, INODE_DOCUMENT, &witness->said, NULL) < 0) {
+		free(witness);
+		blob_unref(&inode->desk->shown);
+		return;
+	}
+	witness->inode = inode;
+	witness->next = passage->witnesses;
+	passage->witnesses = witness;
+}
+
+/* Accepted bytes are shown on where the new model says what the old one said. */
+static void hear_witnesses(struct fs *fs, struct passage *passage, bool switched)
+{
+	struct witness *witness, *next;
+
+	for (witness = passage->witnesses; witness != NULL; witness = next) {
+		AUTO_BLOB *now = NULL;
+		struct inode *inode = witness->inode;
+
+		next = witness->next;
+		if (switched && inode->desk != NULL &&
+			(inode->node == NULL ||
+				inode_render(fs, inode->node, INODE_DOCUMENT, &now,
+					NULL) < 0 ||
+				blob_equal(witness->said, now, NULL) != 1))
+			blob_unref(&inode->desk->shown);
+		blob_unref(&witness->said);
+		free(witness);
+	}
+	passage->witnesses = NULL;
+}
+
 static int enter(void *arg, const struct plan *plan, bool patch, struct error *err)
 {
 	struct passage *passage = arg;
@@ -131,6 +194,8 @@ static int enter(void *arg, const struct plan *plan, bool patch, struct error *e
 		rc = held_save_computed(fs, err);
 	if (rc < 0)
 		fs_unlock(fs);
+	else if (is_structural(fs->model->tree))
+		inode_each(fs, call_witness, passage);
 	return rc;
 }
 
@@ -202,6 +267,7 @@ static void leave(void *arg, int code, struct source *now)
 	} else if (code == 0) {
 		switch_models(passage, now, false);
 	}
+	hear_witnesses(fs, passage, code == 0);
 	if (code == 0)
 		held_drop(fs, !same_file);
 	fs_unlock(fs);

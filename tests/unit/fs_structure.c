@@ -91,6 +91,8 @@ static void sed(void)
 	SHOWS(&s, "metadata.json", EDITED);
 	session_logged(&s, "metadata.json:1:2: ", 1);
 
+	SHOWS(&s, ".weightfs/rejected/metadata.json", "{");
+
 	unit_begin("mv from elsewhere: unlink, then a new file");
 	CHECK_INT(session_unlink(&s, "metadata.json"), 0);
 	CHECK(!session_exists(&s, "metadata.json"));
