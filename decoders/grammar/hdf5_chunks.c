@@ -15,6 +15,8 @@
 #include <string.h>
 
 #define BUCKETS 1024
+#define EXPANSION_FREE (64u << 20) /* decoded bytes that may come from nothing */
+#define EXPANSION_MAX 16	    /* beyond: decoded bytes for each stored one */
 
 /* A decoded chunk. In the list of those that nobody holds while refs is 0. */
 struct box {
@@ -98,11 +100,14 @@ static void enter_list(struct hdf5_cache *cache, struct box *box)
 	cache->newest = box;
 }
 
-static void make_room(struct hdf5_cache *cache)
+/* `keep`, the newest, stays even where it is larger than the cache: who reads it piece by
+ * piece must not decode it each time. NULL: nothing stays. */
+static void make_room(struct hdf5_cache *cache, const struct box *keep)
 {
 	struct box *box;
 
-	while (cache->used > cache->limit && (box = cache->oldest) != NULL) {
+	while (cache->used > cache->limit && (box = cache->oldest) != keep &&
+		box != NULL) {
 		leave_list(cache, box);
 		leave_bucket(cache, box);
 		cache->used -= box->size;
@@ -121,7 +126,7 @@ static void put_locked(struct hdf5_cache *cache, struct box *box)
 		return;
 	}
 	enter_list(cache, box);
-	make_room(cache);
+	make_room(cache, box);
 }
 
 static void put_box(struct hdf5_cache *cache, struct box *box)
@@ -164,7 +169,7 @@ static struct box *add_locked(
 	box->next = *at;
 	*at = box;
 	cache->used += size;
-	make_room(cache);
+	make_room(cache, NULL);
 	return box;
 }
 
@@ -334,6 +339,20 @@ static int fetch(struct hdf5_data *data, const hsize_t *origin, unsigned char **
 	return 0;
 }
 
+/* Few bytes must not become more than a machine has; weights are not that compressible,
+ * and what was never written is small in practice. */
+static int check_expansion(
+	const struct hdf5_chunking *c, uint64_t stored, struct error *err)
+{
+	if (c->bytes <= EXPANSION_FREE ||
+		(c->bytes - EXPANSION_FREE) / EXPANSION_MAX <= stored)
+		return 0;
+	return error_set(err, EOPNOTSUPP,
+		"chunk: expected %zu bytes to be stored in at least 1/%d of that, found "
+		"%" PRIu64,
+		c->bytes, EXPANSION_MAX, stored);
+}
+
 /* For filters that only libhdf5 has: the part of the chunk that lies in the dataset. */
 static int read_by_library(struct hdf5_data *data, const hsize_t *origin,
 	unsigned char *bytes, struct error *err)
@@ -344,8 +363,14 @@ static int read_by_library(struct hdf5_data *data, const hsize_t *origin,
 	AUTO_HID type = H5Dget_type(data->dataset);
 	AUTO_HID from = H5Dget_space(data->dataset);
 	AUTO_HID to = H5Screate_simple((int)c->rank, c->chunk, NULL);
+	hsize_t stored;
+	int rc = chunk_size(data->dataset, origin, &stored, err);
 	unsigned i;
 
+	if (rc == 0)
+		rc = check_expansion(c, stored, err);
+	if (rc < 0)
+		return rc;
 	for (i = 0; i < c->rank; i++) {
 		count[i] = c->dims[i] - origin[i];
 		count[i] = count[i] < c->chunk[i] ? count[i] : c->chunk[i];
@@ -367,6 +392,8 @@ static int read_stored(struct hdf5_data *data, const hsize_t *origin,
 	size_t len = 0;
 	int rc = fetch(data, origin, &raw, &len, &mask, err);
 
+	if (rc == 0)
+		rc = check_expansion(c, len, err);
 	if (rc == 0 && c->edges_plain && reaches_over(c, origin))
 		mask = UINT32_MAX;
 	if (rc == 0 && raw == NULL)

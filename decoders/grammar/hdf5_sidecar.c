@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ROOM_FREE (64u << 20)
+
 /* Elements of variable length come one by one: all that is left of a limit. */
 static void *limited_alloc(size_t size, void *left)
 {
@@ -27,14 +29,23 @@ static void limited_free(void *bytes, void *left)
 	free(bytes);
 }
 
-static int read_limited(
-	hid_t dataset, struct hdf5_attribute *out, uint64_t n, struct error *err)
+/* What a file's elements may take together: more than it has is there only where many
+ * refer to the same. */
+static uint64_t room_for(const struct hdf5 *hdf5)
+{
+	uint64_t size = source_size(hdf5->image.source);
+
+	return size < HDF5_TEXT_MAX - ROOM_FREE ? size + ROOM_FREE : HDF5_TEXT_MAX;
+}
+
+static int read_limited(const struct hdf5 *hdf5, hid_t dataset,
+	struct hdf5_attribute *out, uint64_t n, struct error *err)
 {
 	AUTO_HID list = H5Pcreate(H5P_DATASET_XFER);
-	uint64_t left = HDF5_TEXT_MAX;
+	uint64_t left = room_for(hdf5);
 	size_t size = H5Tget_size(out->type);
 
-	if (n > HDF5_VALUES_MAX || n * size > HDF5_TEXT_MAX)
+	if (n > HDF5_VALUES_MAX || n * size > left)
 		return error_set(err, EOPNOTSUPP,
 			"%" PRIu64 " elements of variable size are too many to show", n);
 	out->elements = calloc(n + 1, size);
@@ -71,7 +82,7 @@ int hdf5_dataset_values_locked(const struct hdf5 *hdf5, hid_t dataset,
 	if (rank < 0)
 		return hdf5_fail_locked(err, EIO, "shape cannot be read");
 	out->values.rank = (unsigned)rank;
-	return read_limited(dataset, out, hdf5_values_count(&out->values), err);
+	return read_limited(hdf5, dataset, out, hdf5_values_count(&out->values), err);
 }
 
 /* `"values": ...`, or why there are none. */
