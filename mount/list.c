@@ -19,6 +19,7 @@ struct row {
 	const char *dtype;
 	uint64_t bytes;
 	const char *error;
+	struct error why; /* of what cannot be read: its text is `error` */
 };
 
 static void row_done(struct row *row)
@@ -66,13 +67,11 @@ static int fill_document(
 }
 
 /* Fills a row; a folder has none: 1. */
-static int fill(
-	struct model *model, struct node *node, struct row *row, struct error *err)
+static int fill(struct model *model, struct node *node, struct row *row)
 {
-	tree_path(node, &row->path);
 	switch (node->kind) {
-	case NODE_TENSOR: return fill_tensor(model, node, row, err);
-	case NODE_DOCUMENT: return fill_document(model, node, row, err);
+	case NODE_TENSOR: return fill_tensor(model, node, row, &row->why);
+	case NODE_DOCUMENT: return fill_document(model, node, row, &row->why);
 	case NODE_LINK:
 		row->dtype = "link";
 		text_puts(&row->shape, node->target);
@@ -104,27 +103,35 @@ static void print_row(const struct row *row, bool columns)
 	putchar('\n');
 }
 
-/* 1 where a part is damaged, else 0 or a negative errno. */
-static int list(struct model *model, struct error *err)
+/* A row for what is there, or why it cannot be read: then it counts as damaged. */
+static void list_node(struct model *model, struct node *node, bool columns)
+{
+	AUTO_ROW row = {.dtype = "unknown"};
+	int code = 0;
+	tree_path(node, &row.path);
+	if (node->kind == NODE_FOLDER)
+		code = model_expand(model, node, &row.why);
+	if (!code)
+		code = fill(model, node, &row);
+	if (code > 0)
+		return;
+	if (code < 0) {
+		row.error = row.why.text;
+		row.bytes = 0;
+		model->damaged++;
+	}
+	print_row(&row, columns);
+}
+
+/* 1 where a part is damaged, else 0. */
+static int list(struct model *model)
 {
 	bool columns = isatty(STDOUT_FILENO);
 	struct node *root = model->tree->root;
 
-	for (struct node *node = root; node; node = tree_walk(root, node)) {
-		AUTO_ROW row = {0};
-		int code = 0;
-		if (node->kind == NODE_FOLDER)
-			code = model_expand(model, node, err);
-		if (code)
-			return code;
-		if (node->flags & NODE_HIDDEN)
-			continue;
-		code = fill(model, node, &row, err);
-		if (code < 0)
-			return code;
-		if (!code)
-			print_row(&row, columns);
-	}
+	for (struct node *node = root; node; node = tree_walk(root, node))
+		if (!(node->flags & NODE_HIDDEN))
+			list_node(model, node, columns);
 	return model->damaged ? 1 : 0;
 }
 
@@ -148,7 +155,7 @@ int command_list(const struct options *options)
 
 	int code = open_model(options, &container, &model, &err);
 	if (!code)
-		code = list(model, &err);
+		code = list(model);
 	if (code < 0)
 		fprintf(stderr, "weightfs: %s\n", err.text);
 	else if (code)
