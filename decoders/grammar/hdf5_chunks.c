@@ -16,7 +16,7 @@
 
 #define BUCKETS 1024
 #define EXPANSION_FREE (64u << 20) /* decoded bytes that may come from nothing */
-#define EXPANSION_MAX 16	    /* beyond: decoded bytes for each stored one */
+#define EXPANSION_MAX 16	   /* beyond: decoded bytes for each stored one */
 
 /* A decoded chunk. In the list of those that nobody holds while refs is 0. */
 struct box {
