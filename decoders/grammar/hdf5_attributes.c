@@ -81,6 +81,14 @@ int hdf5_attribute_open_locked(const struct hdf5 *hdf5, hid_t object, const char
 	return read_elements(hdf5, out, err);
 }
 
+/* In the place of what cannot be read. */
+static void put_error(const struct error *why, struct text *out)
+{
+	text_puts(out, "{\"%error\": ");
+	image_put_string(out, why->text, strlen(why->text));
+	text_putc(out, '}');
+}
+
 void hdf5_attribute_put_locked(
 	const struct hdf5 *hdf5, hid_t object, const char *name, struct text *out)
 {
@@ -88,9 +96,7 @@ void hdf5_attribute_put_locked(
 	struct error why = {0};
 
 	if (hdf5_attribute_open_locked(hdf5, object, name, &attribute, &why) < 0) {
-		text_puts(out, "{\"%error\": ");
-		image_put_string(out, why.text, strlen(why.text));
-		text_putc(out, '}');
+		put_error(&why, out);
 		return;
 	}
 	if (attribute.null)
@@ -197,11 +203,13 @@ int hdf5_attributes_put_locked(const struct hdf5 *hdf5, hid_t object,
 {
 	const char *separator = "", *name;
 	AUTO_TEXT names = {0};
+	struct error why = {0};
 	size_t n = 0, shown;
-	int rc = hdf5_attribute_names_locked(object, &names, &n, err);
 
-	if (rc < 0)
-		return rc;
+	if (hdf5_attribute_names_locked(object, &names, &n, &why) < 0) {
+		put_error(&why, out);
+		return text_check(out, err);
+	}
 	name = names.bytes;
 	shown = count_shown(name, n, hide);
 	text_putc(out, '{');
