@@ -26,7 +26,7 @@ COMPLETIONDIR = $(PREFIX)/share/bash-completion/completions
 PKG_CONFIG ?= pkg-config
 PYTHON ?= /usr/bin/python3
 
-PACKAGES = fuse3 hdf5-serial libdeflate zlib liblzf
+PACKAGES = fuse3 hdf5-serial libdeflate liblzf
 PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
 PACKAGE_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null)
 
