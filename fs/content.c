@@ -6,7 +6,10 @@
 #include "fs/fs_private.h"
 #include "fs/inode.h"
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define LAYERS_MAX 64 /* overlays over each other */
 
 static int render(struct fs *fs, struct node *node, enum inode_kind kind,
 	struct blob **out, struct error *err)
@@ -76,6 +79,61 @@ bool inode_computed(struct blob *bytes)
 	return size > 0 && (!blob_origin(bytes, 0, &len, &source, &off) || len < size);
 }
 
+static int copy_bytes(struct blob *from, struct blob *to, struct error *err)
+{
+	size_t piece = 1 << 20;
+	char *buf = malloc(piece);
+	uint64_t off = 0;
+	ssize_t n = buf != NULL ? 1 : -ENOMEM;
+
+	while (n > 0) {
+		n = blob_read(from, off, buf, piece, err);
+		if (n > 0) {
+			int rc = blob_write(to, off, buf, (size_t)n, err);
+
+			off += (uint64_t)n;
+			n = rc < 0 ? rc : n;
+		}
+	}
+	free(buf);
+	return (int)n;
+}
+
+int inode_copy(struct fs *fs, struct blob *bytes, struct blob **out, struct error *err)
+{
+	AUTO_BLOB *copy = NULL;
+	int rc = blob_staged(&copy, NULL, &fs->pool, err);
+
+	if (rc == 0)
+		rc = copy_bytes(bytes, copy, err);
+	if (rc < 0)
+		return rc;
+	*out = blob_ref(copy);
+	return 0;
+}
+
+/* What a writer writes over. A tensor that was saved often and not committed would be an
+ * overlay over overlays without end. */
+static int stage_base(
+	struct fs *fs, struct inode *inode, struct blob **out, struct error *err)
+{
+	struct desk *desk = inode->desk;
+	AUTO_BLOB *deep = NULL;
+	int rc;
+
+	if (desk->staged == NULL && desk->judging == NULL && inode->node != NULL &&
+		(inode->node->edit == NULL || inode->node->edit->content == NULL))
+		desk->layers = 0; /* all is in the container */
+	if (desk->layers < LAYERS_MAX)
+		return inode_content(fs, inode, out, err);
+	rc = inode_content(fs, inode, &deep, err);
+	if (rc == 0)
+		rc = inode_copy(fs, deep, out, err);
+	if (rc == 0)
+		desk->layers = 0;
+	return rc;
+}
+
 int inode_stage(struct fs *fs, struct inode *inode, bool empty, struct error *err)
 {
 	struct desk *desk = inode_desk(inode);
@@ -87,7 +145,7 @@ int inode_stage(struct fs *fs, struct inode *inode, bool empty, struct error *er
 	if (rc == 0 && desk->staged != NULL && desk->writable && !empty)
 		return 0;
 	if (rc == 0 && !empty && !(inode->kind == INODE_FILE && desk->staged == NULL))
-		rc = inode_content(fs, inode, &base, err);
+		rc = stage_base(fs, inode, &base, err);
 	if (rc == 0)
 		rc = blob_staged(&over, base, &fs->pool, err);
 	if (rc < 0)
@@ -103,6 +161,7 @@ int inode_stage(struct fs *fs, struct inode *inode, bool empty, struct error *er
 	}
 	blob_unref(&desk->staged);
 	desk->staged = over;
+	desk->layers = base != NULL ? desk->layers + 1 : 0;
 	desk->writable = true;
 	desk->computed = computed;
 	return 0;

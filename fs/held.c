@@ -49,26 +49,6 @@ int held_save(struct fs *fs, const struct plan *plan, struct error *err)
 	return rc;
 }
 
-static int copy_bytes(struct blob *from, struct blob *to, struct error *err)
-{
-	size_t piece = 1 << 20;
-	char *buf = malloc(piece);
-	uint64_t off = 0;
-	ssize_t n = buf != NULL ? 1 : -ENOMEM;
-
-	while (n > 0) {
-		n = blob_read(from, off, buf, piece, err);
-		if (n > 0) {
-			int rc = blob_write(to, off, buf, (size_t)n, err);
-
-			off += (uint64_t)n;
-			n = rc < 0 ? rc : n;
-		}
-	}
-	free(buf);
-	return (int)n;
-}
-
 /* Makes what is staged independent of the model that computes its base. */
 static void save_computed(struct fs *fs, struct inode *inode, void *arg)
 {
@@ -78,9 +58,7 @@ static void save_computed(struct fs *fs, struct inode *inode, void *arg)
 
 	if (saving->rc < 0 || desk == NULL || desk->staged == NULL || !desk->computed)
 		return;
-	saving->rc = blob_staged(&copy, NULL, &fs->pool, saving->err);
-	if (saving->rc == 0)
-		saving->rc = copy_bytes(desk->staged, copy, saving->err);
+	saving->rc = inode_copy(fs, desk->staged, &copy, saving->err);
 	if (saving->rc < 0)
 		return;
 	blob_unref(&desk->staged);

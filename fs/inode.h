@@ -57,6 +57,7 @@ struct desk {
 	bool emptied;	   /* cut to nothing (or new) and not written since */
 	bool written;	   /* somebody wrote bytes: not only cut, moved or left over */
 	bool waiting;	   /* closed; its sidecar (or elements) is being written too */
+	unsigned layers;   /* overlays over each other, at most */
 	int verdict; /* of what is staged and no longer dirty: 0 or a negative errno */
 	bool timed;  /* has times of its own */
 	struct timespec mtime, atime, old_mtime;
@@ -144,6 +145,8 @@ int inode_render(struct fs *fs, struct node *node, enum inode_kind kind,
 /* Whether bytes can only be computed by the model that made them. */
 bool inode_computed(struct blob *bytes);
 const char *inode_target(const struct inode *link);
+/* A copy of its own, in memory or spilled. */
+int inode_copy(struct fs *fs, struct blob *bytes, struct blob **out, struct error *err);
 int inode_stat(struct fs *fs, struct inode *inode, struct stat *out);
 /* An overlay to write to over what the file has (or over nothing). Exclusively. */
 int inode_stage(struct fs *fs, struct inode *inode, bool empty, struct error *err);

@@ -191,6 +191,26 @@ static void at_unmount(void)
 	CHECK_INT(session_end(&s), 0);
 }
 
+static void again_and_again(void)
+{
+	struct session s = {.options.commit_at_unmount = true};
+	float v = 0;
+
+	unit_begin(
+		"a tensor can be written in part again and again before it is committed");
+	if (!session_begin(&s, "again"))
+		return;
+	for (int i = 0; i < 1000; i++) {
+		v = (float)i;
+		CHECK_INT(
+			session_patch(&s, "layers/a/weight.bin", 4 * (i % 3), &v, 4), 0);
+	}
+	HAS(&s, "layers/a/weight.bin", 999, 997, 998, 3, 4, 5);
+	session_again(&s);
+	HAS(&s, "layers/a/weight.bin", 999, 997, 998, 3, 4, 5);
+	CHECK_INT(session_end(&s), 0);
+}
+
 static void read_only(void)
 {
 	struct session s = {.options.readonly = true};
@@ -218,6 +238,7 @@ int main(void)
 	documents();
 	sidecars();
 	at_unmount();
+	again_and_again();
 	read_only();
 	return unit_end();
 }
