@@ -276,12 +276,16 @@ static int safetensors_facts(
 	struct model *model, struct node *node, model_fact_fn fn, void *arg)
 {
 	const char *stored;
+	AUTO_TEXT name = {0};
+	int rc = 0;
 
-	(void)model;
 	if (node->kind != NODE_TENSOR || node->tensor == NULL)
 		return 0;
+	if (layers_name(model->tree, node->parent, node->name, NAMES_STEM, &name, NULL) ==
+		0)
+		rc = fn(arg, "name", name.bytes);
 	stored = safetensors_dtype_stored(node->tensor->dtype);
-	return stored != NULL ? fn(arg, "container_dtype", stored) : 0;
+	return rc == 0 && stored != NULL ? fn(arg, "container_dtype", stored) : rc;
 }
 
 static const struct model_ops safetensors_ops = {

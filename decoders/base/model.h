@@ -43,7 +43,7 @@ struct model_ops {
 	/* Appends the JSON text of a value that decode left NULL. */
 	int (*load)(struct model *model, struct value *value, struct text *out,
 		struct error *err);
-	/* Reports derived facts beyond name, dtype, shape and a span's offset, which are
+	/* Reports derived facts beyond dtype, shape and a span's offset, which are
 	 * known without. */
 	int (*facts)(struct model *model, struct node *node, model_fact_fn fn, void *arg);
 };
