@@ -423,7 +423,10 @@ static int plain_sidecar(
 static int plain_load(
 	struct model *model, struct value *value, struct text *out, struct error *err)
 {
-	return hdf5_attributes(hdf5_of(model), (uint32_t)value->origin, NULL, out, err);
+	int rc = hdf5_attributes(hdf5_of(model), (uint32_t)value->origin, NULL, out, err);
+
+	model->damaged += rc > 0;
+	return rc < 0 ? rc : 0;
 }
 
 static int plain_facts(

@@ -339,9 +339,11 @@ static int keras_load(
 	struct model *model, struct value *value, struct text *out, struct error *err)
 {
 	struct keras *keras = model->priv;
-
-	return keras_attributes_load(
+	int rc = keras_attributes_load(
 		&keras->attributes, (uint32_t)value->origin, out, err);
+
+	model->damaged += rc > 0;
+	return rc < 0 ? rc : 0;
 }
 
 static int keras_facts(

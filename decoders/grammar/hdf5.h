@@ -118,7 +118,8 @@ void hdf5_path(const struct hdf5 *hdf5, uint32_t object, struct text *out);
  * (so that places in an edited text are places in the document): strings, numbers, true
  * and false, lists of these by shape, objects for compounds, {"%reference": "/path"},
  * null for what has no elements. Those named in `hide` (NULL-terminated; NULL: none) are
- * left out. An attribute that cannot be read is {"%error": "why"}.
+ * left out. An attribute that cannot be read is {"%error": "why"}; so are all where they
+ * cannot be listed, and the result is 1.
  */
 int hdf5_attributes(struct hdf5 *hdf5, uint32_t object, const char *const *hide,
 	struct text *out, struct error *err);

@@ -208,7 +208,7 @@ int hdf5_attributes_put_locked(const struct hdf5 *hdf5, hid_t object,
 
 	if (hdf5_attribute_names_locked(object, &names, &n, &why) < 0) {
 		put_error(&why, out);
-		return text_check(out, err);
+		return text_check(out, err) < 0 ? -ENOMEM : 1;
 	}
 	name = names.bytes;
 	shown = count_shown(name, n, hide);
@@ -241,14 +241,15 @@ int hdf5_attributes(struct hdf5 *hdf5, uint32_t object, const char *const *hide,
 {
 	AUTO_TEXT line = {0};
 	AUTO_JSON *json = NULL;
-	int rc = put_attributes(hdf5, object, hide, &line, err);
+	int rc, unlisted = put_attributes(hdf5, object, hide, &line, err);
 
-	if (rc == 0)
-		rc = json_parse(&json, line.bytes, line.len, JSON_NONFINITE, err);
+	if (unlisted < 0)
+		return unlisted;
+	rc = json_parse(&json, line.bytes, line.len, JSON_NONFINITE, err);
 	if (rc < 0)
 		return rc;
 	json_print(json, 0, NULL, 0, true, out);
-	return text_check(out, err);
+	return text_check(out, err) < 0 ? -ENOMEM : unlisted;
 }
 
 bool hdf5_has_attribute(struct hdf5 *hdf5, uint32_t object, const char *name)

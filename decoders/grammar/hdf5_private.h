@@ -260,7 +260,8 @@ int hdf5_attribute_names_locked(
 /* Whether that order is the order of creation. */
 bool hdf5_attributes_tracked_locked(hid_t object);
 bool hdf5_hidden(const char *const *hide, const char *name);
-/* All but the hidden ones, as one JSON object on one line. */
+/* All but the hidden ones, as one JSON object on one line; 1 where they cannot be listed.
+ */
 int hdf5_attributes_put_locked(const struct hdf5 *hdf5, hid_t object,
 	const char *const *hide, struct text *out, struct error *err);
 /* What says how a dataset is stored and is not shown as an attribute; may be NULL. */
