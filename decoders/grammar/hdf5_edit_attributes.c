@@ -73,6 +73,17 @@ static int set_member(struct hdf5_edit *edit, hid_t object, const char *const *h
 	return hdf5_attribute_set_locked(edit, object, key.bytes, json, v, err);
 }
 
+/* Whether an object says one value instead of attributes: {"%bytes": ...}. */
+static bool is_image(const struct json *json, json_value object)
+{
+	AUTO_TEXT key = {0};
+
+	if (json_count(json, object) != 1)
+		return false;
+	json_key(json, json_first(json, object), &key);
+	return key.len > 1 && key.bytes[0] == '%' && key.bytes[1] != '%';
+}
+
 static int set_members(struct hdf5_edit *edit, hid_t object, const char *const *hide,
 	const struct json *json, json_value document, struct error *err)
 {
@@ -81,6 +92,11 @@ static int set_members(struct hdf5_edit *edit, hid_t object, const char *const *
 
 	if (document != JSON_NONE && json_type(json, document) != JSON_OBJECT)
 		return refuse(json, document, "expected an object of attributes", err);
+	if (document != JSON_NONE && is_image(json, document))
+		return refuse(json, document,
+			"expected attributes, found one value; an attribute whose name "
+			"begins with % is called %% here while it is the only one",
+			err);
 	rc = remove_missing(object, hide, json, document, err);
 	for (v = document == JSON_NONE ? JSON_NONE : json_first(json, document);
 		rc == 0 && v != JSON_NONE; v = json_next(json, v))

@@ -471,6 +471,9 @@ static void refusals(void)
 	refuses("layers/a/attributes.json", "\"n\": 1", "", EINVAL,
 		"expected some attributes, found none: remove the file to remove them "
 		"all");
+	refuses("layers/a/attributes.json", "\"n\"", "\"%n\"", EINVAL,
+		"1:1: expected attributes, found one value; an attribute whose name "
+		"begins with % is called %% here while it is the only one");
 	unit_begin("an object keeps its real name while it has others");
 	CHECK_INT(allow(model, &(struct change){.what = EDIT_REMOVED, .node = shared},
 			  &err),
