@@ -213,11 +213,15 @@ static int run_unlink(struct fs *fs, struct job *job)
 
 /* Folders. */
 
+/* Whether a folder leaves the tree, or is only not shown for a while. */
 static bool is_object(const struct fs *fs, const struct node *folder)
 {
-	return (folder->flags & NODE_OBJECT) != 0 || tree_first(folder) != NULL ||
-	       ((fs->model->decoder->flags & DECODER_FOLDERS) != 0 &&
-		       (folder->flags & NODE_GROWS) != 0);
+	if ((folder->flags & NODE_OBJECT) != 0 || tree_first(folder) != NULL)
+		return true;
+	/* An empty one is nothing in the container, but its name must be free again. */
+	return (folder->flags & NODE_GROWS) != 0 &&
+	       ((folder->flags & NODE_FIXED) == 0 ||
+		       (fs->model->decoder->flags & DECODER_FOLDERS) != 0);
 }
 
 /* Names in a folder that goes mean nothing any more. Exclusively. */
