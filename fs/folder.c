@@ -60,6 +60,7 @@ int fs_lookup(struct fs *fs, fs_ino parent, const char *name, struct stat *out)
 
 	if (rc < 0)
 		return rc;
+	saver_look(fs);
 	fs_share(fs);
 	folder = find_folder(fs, parent, &rc);
 	if (rc == 0)
@@ -265,6 +266,7 @@ int fs_opendir(struct fs *fs, fs_ino ino, uint64_t *handle)
 
 	if (listing == NULL)
 		return -ENOMEM;
+	saver_look(fs);
 	fs_share(fs);
 	listing->folder = find_folder(fs, ino, &rc);
 	if (rc == 0)

@@ -201,6 +201,7 @@ static int run_sync(struct fs *fs, struct job *job)
 	int rc = pending_commit(fs, &err);
 
 	(void)job;
+	pending_bring_back(fs);
 	if (rc < 0)
 		refuse_log(fs, container_name(fs->container), err.text);
 	return rc;

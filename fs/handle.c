@@ -90,6 +90,7 @@ int fs_open_file(struct fs *fs, fs_ino ino, int flags, struct fs_file *out)
 	if (handle == NULL)
 		return -ENOMEM;
 	handle->write = writes(flags);
+	saver_look(fs);
 	if (handle->write || (flags & O_TRUNC) != 0)
 		fs_own(fs);
 	else
@@ -157,7 +158,8 @@ ssize_t fs_read(
 			n = blob_read(content, off, buf, len, NULL);
 	}
 	fs_unlock(fs);
-	return n;
+	/* Elements that are there no more, in a container that was damaged meanwhile. */
+	return n == -EOPNOTSUPP ? -EIO : n;
 }
 
 /* Writing. */

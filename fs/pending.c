@@ -192,6 +192,13 @@ static void bring_back(struct fs *fs, struct inode *inode, void *arg)
 	}
 }
 
+void pending_bring_back(struct fs *fs)
+{
+	fs_own(fs);
+	inode_each(fs, bring_back, NULL);
+	fs_unlock(fs);
+}
+
 void pending_quiet(struct fs *fs)
 {
 	bool writer = false;
@@ -206,7 +213,5 @@ void pending_quiet(struct fs *fs)
 	}
 	if (!fs->options.commit_at_unmount && pending_commit(fs, &err) < 0)
 		refuse_log(fs, container_name(fs->container), err.text);
-	fs_own(fs);
-	inode_each(fs, bring_back, NULL);
-	fs_unlock(fs);
+	pending_bring_back(fs);
 }

@@ -9,8 +9,9 @@
 /* Commits all that is pending. What the format refuses is taken back, logged, and
  * kept, the newest first, until the rest can be committed. */
 int pending_commit(struct fs *fs, struct error *err);
-/* After a while without removals: commits them; names that were removed without a
- * meaning for the container are there again. */
+/* Names that were removed without a meaning for the container are there again. */
+void pending_bring_back(struct fs *fs);
+/* After a while without removals: commits them, and the same. */
 void pending_quiet(struct fs *fs);
 /* Inodes whose nodes have been taken back lose them. Exclusively. */
 void pending_forget_lost(struct fs *fs);

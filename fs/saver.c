@@ -15,7 +15,7 @@
 
 #define SECOND 1000000000ull
 #define QUIET SECOND		 /* after the last removal or renaming */
-#define LOOK_EVERY (SECOND / 20) /* at most, before reads */
+#define LOOK_EVERY (SECOND / 20) /* at most, where that is in vain */
 #define LOOK_WAITS_MS 500	 /* that a read waits for the new content */
 #define LOOK_WITHOUT_WATCH_MS 1000
 
@@ -132,24 +132,44 @@ void saver_defer(struct fs *fs)
 
 /* Looking at the container. */
 
+/* Every look has a number: who asked for it, or came while it was under way, waits for
+ * that. In the saver. */
+static void look(struct fs *fs, bool asked)
+{
+	struct saver *saver = &fs->saver;
+	uint64_t number;
+
+	pthread_mutex_lock(&saver->lock);
+	saver->looks += !asked;
+	number = saver->looks;
+	pthread_mutex_unlock(&saver->lock);
+	commits_look(fs);
+	pthread_mutex_lock(&saver->lock);
+	saver->looks_done = number;
+	pthread_cond_broadcast(&saver->done);
+	pthread_mutex_unlock(&saver->lock);
+}
+
 static int run_look(struct fs *fs, struct job *job)
 {
 	(void)job;
-	commits_look(fs);
-	pthread_mutex_lock(&fs->saver.lock);
-	fs->saver.looks_done = fs->saver.looks;
-	pthread_cond_broadcast(&fs->saver.done);
-	pthread_mutex_unlock(&fs->saver.lock);
+	look(fs, true);
 	return 0;
 }
 
-/* Waits a moment for the look that was asked for, or one that is under way. */
-static void wait_for_look(struct fs *fs)
+static bool is_looking(struct saver *saver)
 {
-	struct saver *saver = &fs->saver;
+	bool looking;
+
+	pthread_mutex_lock(&saver->lock);
+	looking = saver->looks != saver->looks_done;
+	pthread_mutex_unlock(&saver->lock);
+	return looking;
+}
+
+static void wait_for_look(struct saver *saver, uint64_t number)
+{
 	struct timespec until;
-	uint64_t look;
-	bool ask;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_nsec += LOOK_WAITS_MS * 1000000L;
@@ -158,29 +178,56 @@ static void wait_for_look(struct fs *fs)
 		until.tv_sec++;
 	}
 	pthread_mutex_lock(&saver->lock);
-	ask = saver->looks == saver->looks_done;
-	look = saver->looks += ask;
-	pthread_mutex_unlock(&saver->lock);
-	if (ask && saver_ask(fs, &(struct job){.run = run_look}) < 0)
-		return;
-	pthread_mutex_lock(&saver->lock);
-	while (saver->looks_done < look &&
+	while (saver->looks_done < number &&
 		pthread_cond_timedwait(&saver->done, &saver->lock, &until) == 0)
 		;
 	pthread_mutex_unlock(&saver->lock);
 }
 
+/* Asks for a look, unless one is asked for or under way, and waits a moment for it. */
+static void ask_for_look(struct fs *fs)
+{
+	struct saver *saver = &fs->saver;
+	uint64_t number;
+	bool ask;
+	int rc = 0;
+
+	pthread_mutex_lock(&saver->lock);
+	ask = saver->looks == saver->looks_done;
+	number = saver->looks += ask;
+	pthread_mutex_unlock(&saver->lock);
+	if (ask) {
+		fs_share(fs);
+		rc = saver_ask(fs, &(struct job){.run = run_look});
+		fs_unlock(fs);
+	}
+	if (rc == 0) {
+		wait_for_look(saver, number);
+		return;
+	}
+	pthread_mutex_lock(&saver->lock); /* nobody will look */
+	saver->looks_done = saver->looks;
+	pthread_mutex_unlock(&saver->lock);
+}
+
 void saver_look(struct fs *fs)
 {
-	uint64_t now = now_ns();
-	uint64_t last = __atomic_load_n(&fs->saver.looked_at, __ATOMIC_RELAXED);
+	struct saver *saver = &fs->saver;
+	uint64_t now;
 
-	if (now - last < LOOK_EVERY)
+	if (is_looking(saver)) {
+		ask_for_look(fs);
 		return;
-	__atomic_store_n(&fs->saver.looked_at, now, __ATOMIC_RELAXED);
-	if (!__atomic_load_n(&fs->lost, __ATOMIC_RELAXED) &&
-		container_changed(fs->container, NULL) != 0)
-		wait_for_look(fs);
+	}
+	if (__atomic_load_n(&fs->lost, __ATOMIC_RELAXED) ||
+		container_changed(fs->container, NULL) != 1)
+		return;
+	/* With edits pending it stays so: not every reader has to wait. */
+	now = now_ns();
+	if (now - __atomic_load_n(&saver->looked_at, __ATOMIC_RELAXED) < LOOK_EVERY)
+		return;
+	__atomic_store_n(&saver->looked_at, now, __ATOMIC_RELAXED);
+	ask_for_look(fs);
 }
 
 /* The thread. */
@@ -243,7 +290,7 @@ static void sleep_until_asked(struct fs *fs)
 	if (fds[1].revents != 0)
 		container_watched(fs->container);
 	if (fds[1].revents != 0 || (n == 0 && watch < 0))
-		commits_look(fs);
+		look(fs, false);
 }
 
 static void when_quiet(struct fs *fs)

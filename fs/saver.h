@@ -47,8 +47,8 @@ int saver_ask(struct fs *fs, const struct job *job);
 int saver_wait(struct fs *fs, int (*run)(struct fs *fs, struct job *job), void *arg);
 /* A change was made that is committed after a while of quiet. */
 void saver_defer(struct fs *fs);
-/* Before a read: if somebody else changed the container, waits a moment for the saver to
- * show the new one. */
+/* Before a look-up or a read: if somebody else changed the container, waits a moment for
+ * the saver to show the new one. */
 void saver_look(struct fs *fs);
 
 #endif
