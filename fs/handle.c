@@ -7,6 +7,7 @@
 #include "fs/handle.h"
 #include "fs/control.h"
 #include "fs/place.h"
+#include "fs/refuse.h"
 #include "fs/save.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -51,10 +52,27 @@ static int keep_base(struct fs *fs, struct inode *inode)
 	return desk->base != NULL ? 0 : inode_accepted(fs, inode, &desk->base, NULL);
 }
 
+/* What was refused and is overwritten before its writer's release comes is kept. */
+static void keep_refused(struct fs *fs, struct inode *inode)
+{
+	struct desk *desk = inode->desk;
+	AUTO_TEXT path = {0};
+
+	if (desk == NULL || desk->staged == NULL || desk->dirty || desk->verdict >= 0 ||
+		!desk->written)
+		return;
+	inode_path(inode, &path);
+	if (text_check(&path, NULL) == 0)
+		refuse_keep_owned(fs, path.bytes, desk->staged);
+	desk->verdict = 0;
+}
+
 static int truncate_to_nothing(struct fs *fs, struct inode *inode)
 {
-	int rc = inode_stage(fs, inode, true, NULL);
+	int rc;
 
+	keep_refused(fs, inode);
+	rc = inode_stage(fs, inode, true, NULL);
 	if (rc < 0)
 		return rc;
 	inode->desk->dirty = inode->desk->emptied = true;

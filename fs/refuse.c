@@ -131,25 +131,30 @@ static int keep_at(
 	return rc;
 }
 
-void refuse_keep(struct fs *fs, const char *path, struct blob *bytes)
+void refuse_keep_owned(struct fs *fs, const char *path, struct blob *bytes)
 {
 	struct refused *refused = calloc(1, sizeof *refused);
 	int rc = -ENOMEM;
 
 	if (refused != NULL && path != NULL)
 		refused->path = strdup(path);
-	fs_own(fs);
 	if (refused != NULL && refused->path != NULL && blob_size(bytes) > 0)
 		rc = keep_at(fs, path, bytes, &refused->inode);
 	if (rc == 0) {
 		refused->next = fs->refused;
 		fs->refused = refused;
 	}
-	fs_unlock(fs);
 	if (rc < 0 && refused != NULL) {
 		free(refused->path);
 		free(refused);
 	}
+}
+
+void refuse_keep(struct fs *fs, const char *path, struct blob *bytes)
+{
+	fs_own(fs);
+	refuse_keep_owned(fs, path, bytes);
+	fs_unlock(fs);
 }
 
 void refuse_forget(struct fs *fs, const char *path)

@@ -13,6 +13,8 @@ void refuse_log(struct fs *fs, const char *path, const char *reason);
 /* Keeps bytes that were refused (referenced); empty ones are not worth it. Takes the
  * lock. */
 void refuse_keep(struct fs *fs, const char *path, struct blob *bytes);
+/* The same, with the lock held exclusively. */
+void refuse_keep_owned(struct fs *fs, const char *path, struct blob *bytes);
 /* A save of the path was accepted. Takes the lock. */
 void refuse_forget(struct fs *fs, const char *path);
 /* At the end: writes what is still kept, and the edits that could not be committed, to a
