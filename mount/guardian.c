@@ -147,6 +147,7 @@ static void on_ready(struct guardian *guardian, const struct message *message)
 {
 	guardian->ready = true;
 	start_listening(guardian);
+	mountpoint_record(guardian->mountpoint.path, guardian->options->model);
 	say(guardian, message->text);
 	if (guardian->launcher < 0)
 		return;
@@ -231,6 +232,8 @@ static int finish(struct guardian *guardian)
 			WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 	}
 	unmount_lazily(guardian);
+	if (guardian->ready)
+		mountpoint_unrecord(guardian->mountpoint.path);
 	mountpoint_remove(&guardian->mountpoint);
 	tell(guardian);
 	return guardian->verdict.code ? EXIT_FAILED : EXIT_OK;

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #define NAMES_MAX 1000 /* folders that are tried, MODEL.2 ... */
+#define UMOUNT_HELPER "/sbin/umount.fuse.weightfs"
 
 static void free_string(char **s)
 {
@@ -179,12 +180,9 @@ bool mountpoint_mounted(const char *path, struct mounted *out)
 	return found;
 }
 
-/* Runs fusermount3, which ordinary users unmount with. Its words go nowhere. */
-static int run_fusermount(const char *path, bool lazy)
+/* Runs a program whose words go nowhere; its exit status, or a negative errno. */
+static int run_quietly(char *const argv[])
 {
-	char *argv[] = {"fusermount3", "-u", "-q", lazy ? "-z" : "--", lazy ? "--" : NULL,
-		NULL, NULL};
-	argv[lazy ? 5 : 4] = (char *)path;
 	extern char **environ;
 	posix_spawn_file_actions_t actions;
 	pid_t pid;
@@ -199,7 +197,15 @@ static int run_fusermount(const char *path, bool lazy)
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return -errno;
-	return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -EBUSY;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -EINTR;
+}
+
+/* As ordinary users unmount. */
+static int run_fusermount(const char *path, bool lazy)
+{
+	char *argv[] = {"fusermount3", lazy ? "-uqz" : "-uq", "--", (char *)path, NULL};
+	int status = run_quietly(argv);
+	return status > 0 ? -EBUSY : status;
 }
 
 int mountpoint_unmount(const char *path, bool lazy)
@@ -207,4 +213,19 @@ int mountpoint_unmount(const char *path, bool lazy)
 	if (geteuid())
 		return run_fusermount(path, lazy);
 	return umount2(path, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) ? -errno : 0;
+}
+
+void mountpoint_record(const char *path, const char *source)
+{
+	char *argv[] = {"mount", "--fake", "--internal-only", "-t", "fuse.weightfs", "-o",
+		"uhelper=fuse.weightfs", "--", (char *)source, (char *)path, NULL};
+	if (!geteuid() && !access(UMOUNT_HELPER, X_OK))
+		(void)run_quietly(argv);
+}
+
+void mountpoint_unrecord(const char *path)
+{
+	char *argv[] = {"umount", "--fake", "--internal-only", "--", (char *)path, NULL};
+	if (!geteuid() && !access(UMOUNT_HELPER, X_OK))
+		(void)run_quietly(argv);
 }

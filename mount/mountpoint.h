@@ -40,4 +40,14 @@ bool mountpoint_mounted(const char *path, struct mounted *out);
  * the system call for root, else by fusermount3. */
 int mountpoint_unmount(const char *path, bool lazy);
 
+/*
+ * umount(8) looks for its helper, which waits for the last commit, only where its own
+ * table
+ * (/run/mount/utab) knows the mount: this writes it there, or takes it out again. For
+ * root with the helper installed; does nothing otherwise. Best effort: without it umount
+ * does not wait.
+ */
+void mountpoint_record(const char *path, const char *source);
+void mountpoint_unrecord(const char *path);
+
 #endif
