@@ -195,10 +195,10 @@ int pair_save_as(struct fs *fs, struct inode *inode, const struct place *place)
 	if (!refused || arrival.inode == NULL)
 		return rc;
 	refuse_log(fs, arrival.path.bytes, err.text);
+	fs_own(fs);
 	/* Who renamed it may remove it now. */
 	if (inode->desk->written)
-		refuse_keep(fs, arrival.path.bytes, arrival.saved.bytes);
-	fs_own(fs);
+		refuse_keep_owned(fs, arrival.path.bytes, arrival.saved.bytes);
 	save_put_back(inode, 0);
 	fs_unlock(fs);
 	return rc;

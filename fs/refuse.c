@@ -159,12 +159,14 @@ void refuse_keep(struct fs *fs, const char *path, struct blob *bytes)
 
 void refuse_forget(struct fs *fs, const char *path)
 {
-	if (path == NULL || fs->refused == NULL)
+	if (path == NULL)
 		return;
+	fs_own(fs);
 	for (struct refused *refused = fs->refused; refused != NULL;
 		refused = refused->next)
 		if (strcmp(refused->path, path) == 0)
 			refused->made_up_for = true;
+	fs_unlock(fs);
 }
 
 void refuse_free(struct fs *fs)
