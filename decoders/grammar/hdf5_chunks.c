@@ -315,28 +315,35 @@ static int chunk_size(
 }
 
 /* The stored bytes: malloc'ed; NULL and 0: there are none. */
-static int fetch(struct hdf5_data *data, const hsize_t *origin, unsigned char **raw,
-	size_t *len, unsigned *mask, struct error *err)
+static int fetch_locked(const struct hdf5 *hdf5, hid_t dataset, const hsize_t *origin,
+	unsigned char **raw, size_t *len, unsigned *mask, struct error *err)
 {
-	AUTO_LOCK;
 	hsize_t size;
 	uint32_t filters = 0;
-	int rc = chunk_size(data->dataset, origin, &size, err);
+	int rc = chunk_size(dataset, origin, &size, err);
 
 	if (rc < 0 || size == 0)
 		return rc;
-	if (size > source_size(data->hdf5->image.source))
+	if (size > source_size(hdf5->image.source))
 		return error_set(err, EIO,
 			"chunk: expected no more bytes than the file, found %" PRIu64,
 			(uint64_t)size);
 	*raw = malloc(size);
 	if (*raw == NULL)
 		return error_set(err, ENOMEM, "not enough memory for a chunk");
-	if (H5Dread_chunk(data->dataset, H5P_DEFAULT, origin, &filters, *raw) < 0)
+	if (H5Dread_chunk(dataset, H5P_DEFAULT, origin, &filters, *raw) < 0)
 		return hdf5_fail_locked(err, EIO, "chunk cannot be read");
 	*len = size;
 	*mask = filters;
 	return 0;
+}
+
+static int fetch(struct hdf5_data *data, const hsize_t *origin, unsigned char **raw,
+	size_t *len, unsigned *mask, struct error *err)
+{
+	AUTO_LOCK;
+
+	return fetch_locked(data->hdf5, data->dataset, origin, raw, len, mask, err);
 }
 
 /* Few bytes must not become more than a machine has; weights are not that compressible,
@@ -403,6 +410,26 @@ static int read_stored(struct hdf5_data *data, const hsize_t *origin,
 	free(raw);
 	if (rc == 0 && len > 0)
 		hdf5_swap(&data->form, bytes, c->bytes / data->form.size);
+	return rc;
+}
+
+int hdf5_chunk_stored_locked(const struct hdf5 *hdf5, hid_t dataset,
+	const struct hdf5_chunking *c, const hsize_t *origin, unsigned char *bytes,
+	struct error *err)
+{
+	unsigned char *raw = NULL;
+	unsigned mask = 0;
+	size_t len = 0;
+	int rc = fetch_locked(hdf5, dataset, origin, &raw, &len, &mask, err);
+
+	if (rc == 0)
+		rc = check_expansion(c, len, err);
+	if (c->edges_plain && reaches_over(c, origin))
+		mask = UINT32_MAX;
+	if (rc == 0 && raw != NULL)
+		rc = hdf5_unfilter(c, mask, raw, len, bytes, err);
+	rc = rc < 0 ? rc : raw != NULL;
+	free(raw);
 	return rc;
 }
 

@@ -15,15 +15,6 @@
 #define FIRST_READ 4096 /* what libhdf5 reads of a collection at first */
 #define COLLECTION_MAX (UINT64_C(1) << 32)
 
-static uint64_t little(const unsigned char *bytes, size_t n)
-{
-	uint64_t value = 0;
-
-	while (n-- > 0)
-		value = value << 8 | bytes[n];
-	return value;
-}
-
 /* Bytes that the object at the beginning of `bytes` takes; 0: it does not fit. Index 0 is
  * the free space, whose size counts its header. */
 static uint64_t object_bytes(const unsigned char *bytes, uint64_t left, size_t width)
@@ -33,10 +24,10 @@ static uint64_t object_bytes(const unsigned char *bytes, uint64_t left, size_t w
 
 	if (left < header)
 		return 0;
-	size = little(bytes + 8, width);
+	size = hdf5_little(bytes + 8, width);
 	if (size > left)
 		return 0;
-	if (little(bytes, 2) == 0)
+	if (hdf5_little(bytes, 2) == 0)
 		return size < header ? 0 : size;
 	size = header + ((size + 7) & ~UINT64_C(7));
 	return size > left ? 0 : size;
@@ -66,7 +57,7 @@ bool hdf5_heap_suspicious(
 
 	if (len < 8 + width || len > FIRST_READ || memcmp(start, "GCOL\1", 5) != 0)
 		return false;
-	size = little(start + 8, width);
+	size = hdf5_little(start + 8, width);
 	if (size < FIRST_READ || size > COLLECTION_MAX || off > image->size ||
 		size > image->size - off)
 		return true;

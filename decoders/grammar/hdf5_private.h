@@ -51,9 +51,12 @@ struct hdf5_image {
 	bool opened;	     /* once: what else libhdf5 wants to open is refused */
 	struct spill *spill; /* written bytes at their own offsets; NULL: none */
 	struct ranges written;
-	uint64_t size;	    /* the end of the file */
-	size_t length_size; /* bytes of a length in this file: the superblock says */
-	struct error err;   /* of the last read or write that failed */
+	uint64_t size;	     /* the end of the file */
+	uint64_t base;	     /* where addresses count from: behind a user block */
+	size_t address_size; /* bytes of an address and of a length in this file */
+	size_t length_size;
+	uint64_t looked;  /* steps that hdf5_check_object() took so far */
+	struct error err; /* of the last read or write that failed */
 };
 
 /* Of all edits of the process. */
@@ -71,6 +74,39 @@ int hdf5_image_write(struct hdf5_image *image, uint64_t off, const void *buf, si
 /* Puts the old container with all that was written into `plan`; the spill goes with it.
  */
 int hdf5_image_plan(struct hdf5_image *image, struct plan *plan, struct error *err);
+
+/* --- hdf5_messages.c, hdf5_sound.c: object headers without libhdf5 --- */
+
+uint64_t hdf5_little(const unsigned char *bytes, size_t n);
+
+/* A message of an object header; `bytes` are borrowed for the call. */
+struct hdf5_message {
+	unsigned type, flags;
+	const unsigned char *bytes;
+	size_t len;
+};
+/* 0: go on; else hdf5_messages() returns it. */
+typedef int (*hdf5_message_fn)(
+	void *arg, const struct hdf5_message *message, struct error *err);
+/* Calls `fn` for each message of the header at an address. -EIO for a header that does
+ * not add up. */
+int hdf5_messages(struct hdf5_image *image, uint64_t address, hdf5_message_fn fn,
+	void *arg, struct error *err);
+/* Whether libhdf5 can be given an object: -EIO with the reason where its datatype or its
+ * attributes, which it trusts, do not add up. Attributes that are stored outside of the
+ * header are not looked at. */
+int hdf5_check_object(struct hdf5_image *image, uint64_t address, struct error *err);
+/* Follows `count` elements of a datatype message to where they lead, of a message that
+ * hdf5_check_object() has seen. `elements` are the file's. */
+int hdf5_check_elements(struct hdf5_image *image, const struct hdf5_message *type,
+	const unsigned char *elements, uint64_t count, struct error *err);
+
+/* --- hdf5_references.c --- */
+
+/* Whether libhdf5 can be asked for the `n` elements of a dataset of variable length:
+ * -EIO with the reason where they lead to what is not there. */
+int hdf5_check_values_locked(
+	struct hdf5 *hdf5, hid_t dataset, uint64_t n, struct error *err);
 
 /* --- hdf5_heap.c --- */
 
@@ -185,6 +221,11 @@ int hdf5_chunking_locked(hid_t dcpl, const struct hdf5_form *form,
 /* Decodes one chunk, whole, in the tree's byte order. */
 int hdf5_chunk_read(struct hdf5_data *data, const hsize_t *origin, unsigned char *bytes,
 	struct error *err);
+/* The same as the file has it, in the order of bytes that it has: 1; 0 where it was never
+ * written. For filters that are decoded here. */
+int hdf5_chunk_stored_locked(const struct hdf5 *hdf5, hid_t dataset,
+	const struct hdf5_chunking *chunking, const hsize_t *origin, unsigned char *bytes,
+	struct error *err);
 /* A range of the logical array of a chunked dataset, through the cache. */
 int hdf5_chunks_read(struct hdf5_data *data, uint64_t off, unsigned char *buf, size_t len,
 	struct error *err);
@@ -268,8 +309,8 @@ int hdf5_attributes_put_locked(const struct hdf5 *hdf5, hid_t object,
 const char *const *hdf5_dataset_hide_locked(hid_t dataset);
 
 /* The elements of a dataset that has no .bin, read whole. To be done with. */
-int hdf5_dataset_values_locked(const struct hdf5 *hdf5, hid_t dataset,
-	struct hdf5_attribute *out, struct error *err);
+int hdf5_dataset_values_locked(
+	struct hdf5 *hdf5, hid_t dataset, struct hdf5_attribute *out, struct error *err);
 
 /* --- hdf5_edit.c --- */
 

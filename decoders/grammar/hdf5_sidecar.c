@@ -38,16 +38,20 @@ static uint64_t room_for(const struct hdf5 *hdf5)
 	return size < HDF5_TEXT_MAX - ROOM_FREE ? size + ROOM_FREE : HDF5_TEXT_MAX;
 }
 
-static int read_limited(const struct hdf5 *hdf5, hid_t dataset,
-	struct hdf5_attribute *out, uint64_t n, struct error *err)
+static int read_limited(struct hdf5 *hdf5, hid_t dataset, struct hdf5_attribute *out,
+	uint64_t n, struct error *err)
 {
 	AUTO_HID list = H5Pcreate(H5P_DATASET_XFER);
 	uint64_t left = room_for(hdf5);
 	size_t size = H5Tget_size(out->type);
+	int rc;
 
 	if (n > HDF5_VALUES_MAX || n * size > left)
 		return error_set(err, EOPNOTSUPP,
 			"%" PRIu64 " elements of variable size are too many to show", n);
+	rc = hdf5_check_values_locked(hdf5, dataset, n, err);
+	if (rc < 0)
+		return rc;
 	out->elements = calloc(n + 1, size);
 	if (out->elements == NULL || list < 0)
 		return error_set(err, ENOMEM, "not enough memory for a dataset");
@@ -58,8 +62,8 @@ static int read_limited(const struct hdf5 *hdf5, hid_t dataset,
 	return 0;
 }
 
-int hdf5_dataset_values_locked(const struct hdf5 *hdf5, hid_t dataset,
-	struct hdf5_attribute *out, struct error *err)
+int hdf5_dataset_values_locked(
+	struct hdf5 *hdf5, hid_t dataset, struct hdf5_attribute *out, struct error *err)
 {
 	AUTO_HID type = H5Dget_type(dataset);
 	AUTO_HID dcpl = H5Dget_create_plist(dataset);
@@ -86,7 +90,7 @@ int hdf5_dataset_values_locked(const struct hdf5 *hdf5, hid_t dataset,
 }
 
 /* `"values": ...`, or why there are none. */
-static void put_values(const struct hdf5 *hdf5, hid_t dataset, struct text *out)
+static void put_values(struct hdf5 *hdf5, hid_t dataset, struct text *out)
 {
 	AUTO_ATTRIBUTE values = {0};
 	struct error why = {0};

@@ -24,8 +24,9 @@
 #define CACHE_MIN (1u << 20) /* of libhdf5, for the objects of a file */
 #define CACHE_MAX (4u << 20)
 #define COMPARE_STEP (64 * 1024)
-#define LENGTH_SIZE_OFF 14   /* in a superblock of version 0 and 1 */
-#define LENGTH_SIZE_OFF_2 10 /* of version 2 and 3 */
+#define WIDTHS_OFF \
+	13 /* bytes of an address, of a length: in a superblock of version 0, 1 */
+#define WIDTHS_OFF_2 9 /* of version 2 and 3 */
 #define IMAGE_NAME "model"
 #define ADDRESS_MAX ((haddr_t)INT64_MAX)
 
@@ -64,18 +65,22 @@ struct spill_pool *hdf5_pool(void)
 	return &shared_pool;
 }
 
-/* By the superblock's version; libhdf5 judges whether the number makes sense. */
-static size_t length_size(struct source *source)
+static size_t width_or_default(unsigned char width)
 {
-	unsigned char bytes[LENGTH_SIZE_OFF + 1];
-	uint64_t base;
-	size_t size;
+	return width == 0 || width > sizeof(uint64_t) ? sizeof(uint64_t) : width;
+}
 
-	if (!hdf5_signature(source, &base) ||
-		source_read(source, base, bytes, sizeof bytes, NULL) < 0)
-		return sizeof(uint64_t);
-	size = bytes[8] < 2 ? bytes[LENGTH_SIZE_OFF] : bytes[LENGTH_SIZE_OFF_2];
-	return size == 0 || size > sizeof(uint64_t) ? sizeof(uint64_t) : size;
+/* By the superblock's version; libhdf5 judges whether the numbers make sense. */
+static void look_at_superblock(struct hdf5_image *image)
+{
+	unsigned char bytes[WIDTHS_OFF + 2] = {0};
+	size_t at;
+
+	if (hdf5_signature(image->source, &image->base))
+		(void)source_read(image->source, image->base, bytes, sizeof bytes, NULL);
+	at = bytes[8] < 2 ? WIDTHS_OFF : WIDTHS_OFF_2;
+	image->address_size = width_or_default(bytes[at]);
+	image->length_size = width_or_default(bytes[at + 1]);
 }
 
 int hdf5_image_init(
@@ -92,7 +97,7 @@ int hdf5_image_init(
 	image->source = source_ref(source);
 	image->writable = writable;
 	image->size = source_size(source);
-	image->length_size = length_size(source);
+	look_at_superblock(image);
 	return 0;
 }
 

@@ -261,6 +261,7 @@ static void add_object(struct walk *walk, hid_t group, uint32_t link, const char
 	struct error why = {0};
 	H5O_info_t info;
 	uint32_t object;
+	int rc;
 
 	if (H5Oget_info_by_name2(group, name, &info, H5O_INFO_BASIC, H5P_DEFAULT) < 0) {
 		(void)hdf5_fail_locked(&why, EIO, "object cannot be read");
@@ -279,6 +280,13 @@ static void add_object(struct walk *walk, hid_t group, uint32_t link, const char
 	}
 	walk->code = grow_addresses(hdf5, walk->err);
 	if (walk->code < 0)
+		return;
+	rc = hdf5_check_object(&hdf5->image, info.addr, &why);
+	if (rc == -ENOMEM)
+		walk->code = error_set(walk->err, ENOMEM, "%s", why.text);
+	else if (rc < 0)
+		add_damaged(walk, link, why.text);
+	if (rc < 0)
 		return;
 	object = new_object(hdf5, (struct hdf5_object){kind_of(info.type), .link = link,
 					  .n_names = 1, .address = info.addr});
