@@ -15,7 +15,13 @@
  * once, at its shallowest, then alphabetically first place (grammar/hdf5_walk.c); every
  * other way to it is a symbolic link, so cycles end, and no path leads out of the mount.
  */
+#include "decoders/grammar/hdf5.h"
+#include "decoders/base/dtype.h"
+#include "decoders/base/error.h"
+#include "decoders/base/model.h"
 #include "decoders/base/names.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
 #include "decoders/grammar/hdf5_plain.h"
 #include "decoders/grammar/layers.h"
 #include <assert.h>

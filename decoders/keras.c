@@ -14,11 +14,21 @@
  * keep their names, and an edit of the tree becomes wishes for another arrangement
  * (keras_moves.h), with all that speaks of names following.
  */
+#include "decoders/base/error.h"
+#include "decoders/base/model.h"
 #include "decoders/base/names.h"
+#include "decoders/base/plan.h"
+#include "decoders/base/source.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
+#include "decoders/grammar/hdf5.h"
+#include "decoders/grammar/json.h"
 #include "decoders/grammar/keras_attributes.h"
+#include "decoders/grammar/keras_config.h"
 #include "decoders/grammar/keras_documents.h"
 #include "decoders/grammar/keras_groups.h"
 #include "decoders/grammar/keras_links.h"
+#include "decoders/grammar/keras_moves.h"
 #include "decoders/grammar/keras_vars.h"
 #include <errno.h>
 #include <stdlib.h>

@@ -18,8 +18,17 @@
  * stays, or grows by blocks, so that an edit of a name or a number writes a few bytes and
  * the elements stay where they are.
  */
+#include "decoders/base/blob.h"
 #include "decoders/base/cursor.h"
+#include "decoders/base/dtype.h"
+#include "decoders/base/error.h"
 #include "decoders/base/model.h"
+#include "decoders/base/names.h"
+#include "decoders/base/plan.h"
+#include "decoders/base/source.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
+#include "decoders/grammar/json.h"
 #include "decoders/grammar/layers.h"
 #include "decoders/grammar/safetensors_header.h"
 #include <assert.h>

@@ -2,7 +2,15 @@
  * accept: elements, sidecars and documents are judged, each by its own rule.
  */
 #include "fs/accept.h"
+#include "decoders/base/blob.h"
+#include "decoders/base/dtype.h"
+#include "decoders/base/error.h"
+#include "decoders/base/model.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
 #include "decoders/grammar/document.h"
+#include "fs/container.h"
+#include "fs/fs_private.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>

@@ -4,6 +4,7 @@
  * Extended attributes include ACLs, whose mask shares bits with the mode; changing the
  * owner clears bits of the mode; hence the order.
  */
+#include "decoders/base/error.h"
 #include "fs/commit.h"
 #include <errno.h>
 #include <stdlib.h>

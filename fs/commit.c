@@ -20,6 +20,9 @@
  * 10. An outcome that equals the container is not written; its times stay.
  */
 #include "fs/commit.h"
+#include "decoders/base/error.h"
+#include "decoders/base/plan.h"
+#include "decoders/base/source.h"
 #include "fs/file.h"
 #include <errno.h>
 #include <inttypes.h>

@@ -7,6 +7,15 @@
  * that somebody still holds of what is about to change are saved before.
  */
 #include "fs/commits.h"
+#include "decoders/base/blob.h"
+#include "decoders/base/error.h"
+#include "decoders/base/model.h"
+#include "decoders/base/plan.h"
+#include "decoders/base/source.h"
+#include "decoders/base/tree.h"
+#include "fs/accept.h"
+#include "fs/container.h"
+#include "fs/fs_private.h"
 #include "fs/held.h"
 #include "fs/rebind.h"
 #include "fs/refuse.h"

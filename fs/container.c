@@ -5,8 +5,11 @@
  * sources share: the lock belongs to it, and only so can a lease tell whether another
  * program reads the file (lock.h).
  */
+#include "decoders/base/error.h"
+#include "decoders/base/source.h"
 #include "fs/container_private.h"
 #include "fs/file.h"
+#include "fs/journal.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

@@ -1,6 +1,11 @@
 /*
  * content: what a file's bytes and attributes are (inode.h).
  */
+#include "decoders/base/blob.h"
+#include "decoders/base/error.h"
+#include "decoders/base/model.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
 #include "decoders/grammar/document.h"
 #include "fs/control.h"
 #include "fs/fs_private.h"

@@ -2,7 +2,12 @@
  * control: what .weightfs/ holds besides documents of the tree.
  */
 #include "fs/control.h"
+#include "decoders/base/model.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
 #include "decoders/grammar/json.h"
+#include "fs/container.h"
+#include "fs/fs_private.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>

@@ -5,6 +5,7 @@
  * one of 1 GB), so it is only shown what SEEK_DATA finds.
  */
 #include "fs/copy.h"
+#include "decoders/base/error.h"
 #include "fs/file.h"
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,8 @@
 /*
  * entry: names in folders that the tree does not have, and paths.
  */
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
 #include "fs/inode.h"
 #include <errno.h>
 #include <stdlib.h>

@@ -2,6 +2,7 @@
  * file: system calls that finish what they begin.
  */
 #include "fs/file.h"
+#include "decoders/base/error.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

@@ -1,7 +1,11 @@
 /*
  * finish: the end of a session. Nothing that a person wrote may be lost in it.
  */
+#include "decoders/base/blob.h"
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
 #include "fs/commits.h"
+#include "fs/container.h"
 #include "fs/fs_private.h"
 #include "fs/pair.h"
 #include "fs/pending.h"

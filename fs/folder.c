@@ -2,7 +2,12 @@
  * folder: names looked up, listed and made. What is made here is scratch; it
  * becomes part of the model when a save of its bytes is accepted.
  */
+#include "decoders/base/model.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
+#include "fs/container.h"
 #include "fs/control.h"
+#include "fs/fs_private.h"
 #include "fs/place.h"
 #include <errno.h>
 #include <fcntl.h>

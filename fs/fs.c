@@ -2,7 +2,11 @@
  * fs: a mounted model is opened, told about, and freed.
  */
 #include "fs/fs.h"
+#include "decoders/base/error.h"
+#include "decoders/base/model.h"
+#include "decoders/base/source.h"
 #include "fs/commits.h"
+#include "fs/container.h"
 #include "fs/control.h"
 #include "fs/fs_private.h"
 #include "fs/pending.h"

@@ -5,7 +5,10 @@
  * there is nothing that could concern the model; a worker never waits for it.
  */
 #include "fs/handle.h"
+#include "decoders/base/blob.h"
+#include "decoders/base/text.h"
 #include "fs/control.h"
+#include "fs/fs_private.h"
 #include "fs/place.h"
 #include "fs/refuse.h"
 #include "fs/save.h"

@@ -3,6 +3,10 @@
  * copies, refused bytes.
  */
 #include "fs/held.h"
+#include "decoders/base/blob.h"
+#include "decoders/base/plan.h"
+#include "decoders/base/source.h"
+#include "fs/inode.h"
 #include <errno.h>
 #include <stdlib.h>
 

@@ -5,6 +5,7 @@
  * model has the number that follows from its node, unless it began as scratch.
  */
 #include "fs/inode.h"
+#include "decoders/base/blob.h"
 #include "fs/fs_private.h"
 #include <errno.h>
 #include <stdlib.h>

@@ -4,6 +4,7 @@
  * A journal that was found is a stranger's file until its last checksum has been seen:
  * nothing is believed, and nothing written, before that.
  */
+#include "decoders/base/error.h"
 #include "fs/file.h"
 #include "fs/journal_format.h"
 #include <endian.h>

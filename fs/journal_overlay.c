@@ -1,6 +1,8 @@
 /*
  * journal_overlay: a container with an unfinished edit, read as if it were finished.
  */
+#include "decoders/base/error.h"
+#include "decoders/base/source.h"
 #include "fs/file.h"
 #include "fs/journal_format.h"
 #include <errno.h>

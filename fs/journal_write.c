@@ -5,6 +5,9 @@
  * piece at a time; runs of units that differ become records. So writing back what was
  * read costs reading and leaves no record.
  */
+#include "decoders/base/error.h"
+#include "decoders/base/plan.h"
+#include "decoders/base/source.h"
 #include "fs/file.h"
 #include "fs/journal_format.h"
 #include <endian.h>

@@ -3,6 +3,10 @@
  * were given to us by the kernel as single names.
  */
 #include "fs/keep.h"
+#include "decoders/base/blob.h"
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
+#include "fs/container.h"
 #include "fs/file.h"
 #include <errno.h>
 #include <fcntl.h>

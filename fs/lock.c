@@ -2,6 +2,7 @@
  * lock: the lock, the record of its holder, and the lease that tells who else reads.
  */
 #include "fs/lock.h"
+#include "decoders/base/error.h"
 #include "fs/file.h"
 #include <dirent.h>
 #include <errno.h>

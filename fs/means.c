@@ -5,6 +5,7 @@
  * and the right to give the new file the old one's owner. Patching takes a place for the
  * journal where recovery will look for it.
  */
+#include "decoders/base/error.h"
 #include "fs/container_private.h"
 #include "fs/copy.h"
 #include <errno.h>

@@ -2,6 +2,7 @@
  * notify: two queues and their threads (why two: notify.h).
  */
 #include "fs/notify.h"
+#include "fs/fs.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -9,7 +9,15 @@
  *	anything else			     nothing: it is scratch
  */
 #include "fs/pair.h"
+#include "decoders/base/blob.h"
+#include "decoders/base/error.h"
+#include "decoders/base/plan.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
+#include "fs/accept.h"
 #include "fs/commits.h"
+#include "fs/fs_private.h"
+#include "fs/place.h"
 #include "fs/refuse.h"
 #include "fs/save.h"
 #include <errno.h>

@@ -6,8 +6,11 @@
  * takes everything back; after it, the new state is the container's whatever happens, and
  * a disk that fails only makes it one that must be read through its journal.
  */
+#include "decoders/base/error.h"
+#include "decoders/base/source.h"
 #include "fs/commit.h"
 #include "fs/file.h"
+#include "fs/journal.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

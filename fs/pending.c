@@ -3,7 +3,14 @@
  * commit=unmount, and those whose commit failed.
  */
 #include "fs/pending.h"
+#include "decoders/base/blob.h"
+#include "decoders/base/error.h"
+#include "decoders/base/model.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
 #include "fs/commits.h"
+#include "fs/container.h"
+#include "fs/fs_private.h"
 #include "fs/place.h"
 #include "fs/rebind.h"
 #include "fs/refuse.h"

@@ -2,7 +2,11 @@
  * place: names over the tree: an entry of the folder, else the tree's own.
  */
 #include "fs/place.h"
+#include "decoders/base/model.h"
 #include "decoders/base/names.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
+#include "fs/inode.h"
 #include <errno.h>
 #include <string.h>
 

@@ -2,7 +2,13 @@
  * rebind: nodes of two trees are matched by path, in one walk from the top.
  */
 #include "fs/rebind.h"
+#include "decoders/base/error.h"
+#include "decoders/base/model.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
 #include "fs/control.h"
+#include "fs/inode.h"
+#include "fs/notify.h"
 #include "fs/place.h"
 #include <errno.h>
 #include <stdlib.h>

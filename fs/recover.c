@@ -5,8 +5,10 @@
  * that was made: it is finished, if it is whole and the container is one that it fits;
  * else it stays where it is for a person to look at, and the container is not written.
  */
+#include "decoders/base/error.h"
 #include "fs/container_private.h"
 #include "fs/file.h"
+#include "fs/journal.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

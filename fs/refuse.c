@@ -2,6 +2,11 @@
  * refuse: the log of refusals, and the bytes that were refused.
  */
 #include "fs/refuse.h"
+#include "decoders/base/blob.h"
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
+#include "fs/fs_private.h"
 #include "fs/keep.h"
 #include "fs/place.h"
 #include <ctype.h>

@@ -3,8 +3,15 @@
  * committed after a while of quiet.
  */
 #include "fs/remove.h"
+#include "decoders/base/blob.h"
+#include "decoders/base/error.h"
+#include "decoders/base/model.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
 #include "fs/accept.h"
+#include "fs/fs_private.h"
 #include "fs/pair.h"
+#include "fs/place.h"
 #include "fs/refuse.h"
 #include <errno.h>
 #include <stdlib.h>

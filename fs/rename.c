@@ -7,9 +7,16 @@
  * is first made loose: a scratch file with its bytes, as if it had been copied and
  * removed.
  */
+#include "decoders/base/blob.h"
+#include "decoders/base/error.h"
+#include "decoders/base/model.h"
 #include "decoders/base/names.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
 #include "fs/accept.h"
+#include "fs/fs_private.h"
 #include "fs/pair.h"
+#include "fs/place.h"
 #include "fs/refuse.h"
 #include "fs/remove.h"
 #include <errno.h>

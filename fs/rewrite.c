@@ -6,6 +6,10 @@
  * succeed the old file is removed; where what came out is not what was decoded, it is
  * put back.
  */
+#include "decoders/base/blob.h"
+#include "decoders/base/error.h"
+#include "decoders/base/plan.h"
+#include "decoders/base/source.h"
 #include "fs/commit.h"
 #include "fs/copy.h"
 #include "fs/file.h"

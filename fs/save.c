@@ -6,7 +6,14 @@
  * back for its writer, or given to rejected/.
  */
 #include "fs/save.h"
+#include "decoders/base/blob.h"
+#include "decoders/base/error.h"
+#include "decoders/base/plan.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
+#include "fs/accept.h"
 #include "fs/commits.h"
+#include "fs/fs_private.h"
 #include "fs/pair.h"
 #include "fs/pending.h"
 #include "fs/refuse.h"

@@ -4,6 +4,7 @@
  */
 #include "fs/saver.h"
 #include "fs/commits.h"
+#include "fs/container.h"
 #include "fs/fs_private.h"
 #include "fs/pending.h"
 #include <errno.h>

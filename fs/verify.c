@@ -3,6 +3,11 @@
  * better a refused edit than a container that says something else.
  */
 #include "fs/verify.h"
+#include "decoders/base/blob.h"
+#include "decoders/base/error.h"
+#include "decoders/base/model.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
 #include "decoders/grammar/json.h"
 #include <errno.h>
 #include <math.h>

@@ -1,6 +1,9 @@
 /*
  * xattr: derived facts as extended attributes, with -o xattr.
  */
+#include "decoders/base/model.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
 #include "fs/fs_private.h"
 #include <errno.h>
 #include <inttypes.h>

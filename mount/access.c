@@ -2,7 +2,11 @@
  * access: one file of a model read or written without FUSE, for containers that
  * have none: through fs/, so with the same checks, commits and words.
  */
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
+#include "fs/fs.h"
 #include "mount/commands.h"
+#include "mount/options.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>

@@ -5,6 +5,7 @@
  * stumbles over. What happens then happens to the child, and the user reads a line.
  */
 #include "mount/commands.h"
+#include "mount/options.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>

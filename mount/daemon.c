@@ -6,8 +6,12 @@
  * loop, whose main thread sleeps in a semaphore, by interrupting it with SIGUSR1.
  */
 #include "mount/daemon.h"
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
+#include "fs/fs.h"
 #include "mount/channel.h"
 #include "mount/handlers.h"
+#include "mount/options.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>

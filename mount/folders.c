@@ -2,6 +2,7 @@
  * folders: a handful of folder snapshots that wait for their reader's next call.
  */
 #include "mount/folders.h"
+#include "fs/fs.h"
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>

@@ -9,9 +9,11 @@
  * unmounted lazily and the folder that was made for it removed.
  */
 #include "mount/guardian.h"
+#include "decoders/base/error.h"
 #include "mount/channel.h"
 #include "mount/daemon.h"
 #include "mount/mountpoint.h"
+#include "mount/options.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

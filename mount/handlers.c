@@ -6,6 +6,7 @@
  * pending, so that no worker of the session is ever held up.
  */
 #include "mount/handlers.h"
+#include "fs/fs.h"
 #include "mount/folders.h"
 #include <errno.h>
 #include <stdlib.h>

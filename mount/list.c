@@ -6,8 +6,14 @@
  * link with dtype "link" and its target for a shape. On a terminal the same stands in
  * columns.
  */
+#include "decoders/base/error.h"
+#include "decoders/base/model.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
 #include "decoders/grammar/document.h"
+#include "fs/container.h"
 #include "mount/commands.h"
+#include "mount/options.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,8 +1,10 @@
 /*
  * weightfs: a machine-learning model as a tree of files.
  */
+#include "decoders/base/error.h"
 #include "mount/commands.h"
 #include "mount/guardian.h"
+#include "mount/options.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

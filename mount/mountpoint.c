@@ -3,6 +3,7 @@
  * table, unmounting it.
  */
 #include "mount/mountpoint.h"
+#include "decoders/base/error.h"
 #include "decoders/base/text.h"
 #include <errno.h>
 #include <fcntl.h>

@@ -5,7 +5,9 @@
  * and libfuse's: the last sort is handed on as it is, and libfuse judges it.
  */
 #include "mount/options.h"
+#include "decoders/base/error.h"
 #include "decoders/base/text.h"
+#include "fs/container.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,9 +2,12 @@
  * unmount: what is said to a mount from outside: --unmount, --errors; and
  * --recover, which needs none.
  */
+#include "decoders/base/error.h"
+#include "fs/container.h"
 #include "mount/channel.h"
 #include "mount/commands.h"
 #include "mount/mountpoint.h"
+#include "mount/options.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

@@ -4,6 +4,8 @@
  */
 #include "decoders/base/blob.h"
 #include "decoders/base/blob_kind.h"
+#include "decoders/base/error.h"
+#include "decoders/base/source.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>

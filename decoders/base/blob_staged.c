@@ -7,7 +7,10 @@
  */
 #include "decoders/base/blob.h"
 #include "decoders/base/blob_kind.h"
+#include "decoders/base/error.h"
 #include "decoders/base/ranges.h"
+#include "decoders/base/source.h"
+#include "decoders/base/spill.h"
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>

@@ -4,6 +4,8 @@
  * What is longer than the buffer goes straight to where it is wanted.
  */
 #include "decoders/base/cursor.h"
+#include "decoders/base/error.h"
+#include "decoders/base/source.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>

@@ -7,6 +7,7 @@
  * pointer and never freed.
  */
 #include "decoders/base/dtype.h"
+#include "decoders/base/error.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>

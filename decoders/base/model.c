@@ -6,6 +6,12 @@
  * is published by a flag of the node, stored last.
  */
 #include "decoders/base/model.h"
+#include "decoders/base/blob.h"
+#include "decoders/base/error.h"
+#include "decoders/base/plan.h"
+#include "decoders/base/source.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>

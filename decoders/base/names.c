@@ -7,6 +7,7 @@
  * when what was decoded encodes to the same path again.
  */
 #include "decoders/base/names.h"
+#include "decoders/base/text.h"
 #include "decoders/base/utf8.h"
 #include <errno.h>
 #include <string.h>

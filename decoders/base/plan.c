@@ -8,7 +8,10 @@
  * its parts is one region.
  */
 #include "decoders/base/plan.h"
+#include "decoders/base/blob.h"
+#include "decoders/base/error.h"
 #include "decoders/base/plan_private.h"
+#include "decoders/base/source.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>

@@ -3,7 +3,10 @@
  *
  * With this an edit is decoded again and compared before anything of it is written.
  */
+#include "decoders/base/blob.h"
+#include "decoders/base/error.h"
 #include "decoders/base/plan_private.h"
+#include "decoders/base/source.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -3,6 +3,7 @@
  * in one of the short arrays and, rarely, of the long one.
  */
 #include "decoders/base/ranges.h"
+#include "decoders/base/error.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -6,6 +6,7 @@
  * away.
  */
 #include "decoders/base/source.h"
+#include "decoders/base/error.h"
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>

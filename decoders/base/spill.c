@@ -6,6 +6,7 @@
  * many are counted.
  */
 #include "decoders/base/spill.h"
+#include "decoders/base/error.h"
 #include "decoders/base/ranges.h"
 #include <assert.h>
 #include <errno.h>

@@ -3,6 +3,7 @@
  * of long texts check once.
  */
 #include "decoders/base/text.h"
+#include "decoders/base/error.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -6,7 +6,11 @@
  * large blocks, structs from the bottom and strings from the top, all freed at once.
  */
 #include "decoders/base/tree.h"
+#include "decoders/base/blob.h"
+#include "decoders/base/dtype.h"
+#include "decoders/base/error.h"
 #include "decoders/base/names.h"
+#include "decoders/base/text.h"
 #include "decoders/base/tree_private.h"
 #include <assert.h>
 #include <errno.h>

@@ -5,6 +5,7 @@
  * gets a hash, keyed with random bits, so that no container can be made whose names
  * collide (SipHash-1-3, by Aumasson and Bernstein's paper).
  */
+#include "decoders/base/error.h"
 #include "decoders/base/tree_private.h"
 #include <assert.h>
 #include <errno.h>

@@ -8,6 +8,9 @@
  * the container they are nothing but a part of other names. Their place is kept in
  * their children, for who undoes the removal of what was in them.
  */
+#include "decoders/base/blob.h"
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
 #include "decoders/base/tree_private.h"
 #include <assert.h>
 #include <errno.h>

@@ -3,6 +3,7 @@
  *
  * Containers decide how deep a tree is, so nothing here recurses.
  */
+#include "decoders/base/text.h"
 #include "decoders/base/tree_private.h"
 #include <string.h>
 

@@ -11,6 +11,10 @@
  * that holds names keeps its elements' places.
  */
 #include "decoders/grammar/document.h"
+#include "decoders/base/error.h"
+#include "decoders/base/model.h"
+#include "decoders/base/text.h"
+#include "decoders/grammar/json.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,6 +2,9 @@
  * hdf5_attributes: attributes as JSON, and the strings and lists of strings that formats
  * keep in them.
  */
+#include "decoders/base/error.h"
+#include "decoders/base/source.h"
+#include "decoders/base/text.h"
 #include "decoders/grammar/hdf5_private.h"
 #include "decoders/grammar/image.h"
 #include <errno.h>

@@ -7,6 +7,8 @@
  * it once. Chunks are asked for by their place (O(log n) each); their index is never
  * listed, which libhdf5 does in O(n) for each of n.
  */
+#include "decoders/base/error.h"
+#include "decoders/base/source.h"
 #include "decoders/grammar/hdf5_private.h"
 #include <errno.h>
 #include <inttypes.h>

@@ -5,6 +5,11 @@
  * here again. Everything else is computed: numbers swapped on the way, fill values that
  * were never written (which cost nothing, however many), chunks decoded.
  */
+#include "decoders/base/blob.h"
+#include "decoders/base/dtype.h"
+#include "decoders/base/error.h"
+#include "decoders/base/source.h"
+#include "decoders/base/tree.h"
 #include "decoders/grammar/hdf5_private.h"
 #include <errno.h>
 #include <inttypes.h>

@@ -5,6 +5,10 @@
  * moved by keeping its object open while its name is taken away and put elsewhere: names
  * may change places, and a folder may go into a new one that has its old name.
  */
+#include "decoders/base/blob.h"
+#include "decoders/base/error.h"
+#include "decoders/base/plan.h"
+#include "decoders/base/tree.h"
 #include "decoders/grammar/hdf5_private.h"
 #include <errno.h>
 #include <inttypes.h>

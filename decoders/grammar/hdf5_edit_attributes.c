@@ -2,6 +2,8 @@
  * hdf5_edit_attributes: documents of attributes and sidecars taken back into an edit, and
  * the strings and lists of strings that formats keep in attributes.
  */
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
 #include "decoders/grammar/hdf5_private.h"
 #include "decoders/grammar/image.h"
 #include <errno.h>

@@ -4,6 +4,8 @@
  * libhdf5 keeps global state and is not thread-safe, so one mutex of the process stands
  * before all of it. A file is shared by the model and by the blobs that read from it.
  */
+#include "decoders/base/error.h"
+#include "decoders/base/source.h"
 #include "decoders/grammar/hdf5_private.h"
 #include <ctype.h>
 #include <errno.h>

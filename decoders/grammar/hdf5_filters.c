@@ -6,6 +6,7 @@
  * buffers of about that size, and what does not end up with exactly that many bytes is
  * damaged.
  */
+#include "decoders/base/error.h"
 #include "decoders/grammar/hdf5_private.h"
 #include <errno.h>
 #include <libdeflate.h>

@@ -9,6 +9,7 @@
  * A continuation names a further block of messages ("OCHK" and a checksum around them in
  * version 2). "HDF5 File Format Specification", IV.A.1.
  */
+#include "decoders/base/error.h"
 #include "decoders/grammar/hdf5_private.h"
 #include <errno.h>
 #include <inttypes.h>

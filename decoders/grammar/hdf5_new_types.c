@@ -1,6 +1,9 @@
 /*
  * hdf5_new_types: the HDF5 types that new tensors get, as h5py would choose them.
  */
+#include "decoders/base/dtype.h"
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
 #include "decoders/grammar/hdf5_private.h"
 #include <errno.h>
 #include <stdlib.h>

@@ -2,7 +2,11 @@
  * hdf5_plain_check: may this be done to a plain HDF5 file? Attributes and sidecars are
  * judged by making the edit and dropping it, so that what is judged is what is encoded.
  */
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
 #include "decoders/grammar/document.h"
+#include "decoders/grammar/hdf5.h"
 #include "decoders/grammar/hdf5_plain.h"
 #include "decoders/grammar/json.h"
 #include <errno.h>

@@ -5,7 +5,13 @@
  * those that go are removed, then groups are made, from the top, and links are placed, so
  * that names can change places.
  */
+#include "decoders/base/error.h"
 #include "decoders/base/names.h"
+#include "decoders/base/plan.h"
+#include "decoders/base/source.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
+#include "decoders/grammar/hdf5.h"
 #include "decoders/grammar/hdf5_plain.h"
 #include "decoders/grammar/json.h"
 #include <errno.h>

@@ -5,6 +5,7 @@
  * object, and how long it is. So the stored elements of a dataset are read by ourselves
  * first, wherever they are: in one piece, in chunks, or in the object header.
  */
+#include "decoders/base/error.h"
 #include "decoders/grammar/hdf5_private.h"
 #include <errno.h>
 #include <stdlib.h>

@@ -5,6 +5,10 @@
  * with its properties as far as they still fit. Only where a chunked dataset gets longer
  * or shorter in its first dimension, and was made for that, it stays.
  */
+#include "decoders/base/blob.h"
+#include "decoders/base/dtype.h"
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
 #include "decoders/grammar/hdf5_private.h"
 #include <errno.h>
 #include <inttypes.h>

@@ -7,6 +7,9 @@
  * over; else it is made anew, and where the order of creation is tracked those that came
  * after it are too, so that the order stays.
  */
+#include "decoders/base/dtype.h"
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
 #include "decoders/grammar/hdf5_private.h"
 #include "decoders/grammar/image.h"
 #include <errno.h>

@@ -2,6 +2,11 @@
  * hdf5_sidecar: what NAME.json says of a dataset beyond dtype and shape, and what
  * extended attributes say about how it is stored.
  */
+#include "decoders/base/dtype.h"
+#include "decoders/base/error.h"
+#include "decoders/base/model.h"
+#include "decoders/base/source.h"
+#include "decoders/base/text.h"
 #include "decoders/grammar/hdf5_private.h"
 #include "decoders/grammar/image.h"
 #include <errno.h>

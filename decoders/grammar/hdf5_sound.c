@@ -9,6 +9,7 @@
  * The hard idea: a datatype message is walked twice, first by itself, until all sizes are
  * known to fit, then along each element, where it leads to strings and sequences.
  */
+#include "decoders/base/error.h"
 #include "decoders/grammar/hdf5_private.h"
 #include <errno.h>
 #include <inttypes.h>

@@ -6,6 +6,9 @@
  * a dtype, some dimensions, and a list of what has to be swapped; nothing is ever
  * converted by libhdf5. What has no better name is V<n>: its bytes as they are.
  */
+#include "decoders/base/dtype.h"
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
 #include "decoders/grammar/hdf5_private.h"
 #include <errno.h>
 #include <inttypes.h>

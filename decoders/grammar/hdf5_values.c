@@ -6,6 +6,9 @@
  * Elements lie in memory as libhdf5 reads them with the file's own type: pointers for
  * what has a variable length, numbers in the file's byte order.
  */
+#include "decoders/base/dtype.h"
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
 #include "decoders/grammar/hdf5_private.h"
 #include "decoders/grammar/image.h"
 #include <errno.h>

@@ -8,6 +8,10 @@
  * An image is opened once: whatever else a file makes libhdf5 want to open (external
  * links, the sources of virtual datasets) asks for a second time and is refused.
  */
+#include "decoders/base/blob.h"
+#include "decoders/base/error.h"
+#include "decoders/base/plan.h"
+#include "decoders/base/source.h"
 #include "decoders/base/spill.h"
 #include "decoders/grammar/hdf5_private.h"
 #include <errno.h>

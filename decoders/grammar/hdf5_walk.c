@@ -6,6 +6,8 @@
  * anything below them is looked at: that is when the first path among them is the real
  * one.
  */
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
 #include "decoders/grammar/hdf5_private.h"
 #include <errno.h>
 #include <inttypes.h>

@@ -6,6 +6,8 @@
  * at a time: a chunk, or about a mebibyte. A box that holds what is there already is not
  * written, so what a user saves unchanged is no edit.
  */
+#include "decoders/base/blob.h"
+#include "decoders/base/error.h"
 #include "decoders/grammar/hdf5_private.h"
 #include <errno.h>
 #include <inttypes.h>

@@ -2,6 +2,9 @@
  * image: the codec of DESIGN 1.4 between values of containers and JSON.
  */
 #include "decoders/grammar/image.h"
+#include "decoders/base/dtype.h"
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
 #include "decoders/base/utf8.h"
 #include "decoders/grammar/json_private.h"
 #include "decoders/grammar/minifloat.h"

@@ -7,6 +7,8 @@
  * converted.
  */
 #include "decoders/grammar/json.h"
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
 #include "decoders/base/utf8.h"
 #include "decoders/grammar/json_private.h"
 #include <errno.h>

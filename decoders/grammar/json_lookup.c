@@ -1,6 +1,7 @@
 /*
  * json_lookup: values by key and by path, and the path of a value.
  */
+#include "decoders/base/text.h"
 #include "decoders/grammar/json.h"
 #include "decoders/grammar/json_private.h"
 #include <string.h>

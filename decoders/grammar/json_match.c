@@ -4,6 +4,8 @@
  * The outcome is a list of entries in the order in which they are to stand:
  * members where the user put them, elements where the common ones hold them.
  */
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
 #include "decoders/grammar/json_private.h"
 #include <errno.h>
 #include <stdlib.h>

@@ -7,6 +7,7 @@
  * bytes between values that were not moved are old's as well, so an edit shows in the
  * container where it was made and nowhere else.
  */
+#include "decoders/base/text.h"
 #include "decoders/grammar/json_private.h"
 #include <errno.h>
 #include <stdlib.h>

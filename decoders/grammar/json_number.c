@@ -5,6 +5,8 @@
  * read where they stand: no size of number loses anything and nothing is
  * allocated. 1.50e3, 1500 and 0.15E+4 are "15" and 3.
  */
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
 #include "decoders/grammar/json_private.h"
 #include <errno.h>
 #include <locale.h>

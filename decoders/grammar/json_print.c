@@ -4,6 +4,7 @@
  * Printing lays out, it does not write anew: what stands in the text is copied.
  * The exception are escapes of characters that people can read.
  */
+#include "decoders/base/text.h"
 #include "decoders/base/utf8.h"
 #include "decoders/grammar/json_private.h"
 #include <string.h>

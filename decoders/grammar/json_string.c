@@ -4,6 +4,7 @@
  * One reader undoes escapes; all that decodes, compares or prints strings goes
  * through it. The text has been checked by the parser.
  */
+#include "decoders/base/text.h"
 #include "decoders/base/utf8.h"
 #include "decoders/grammar/json_private.h"
 #include <string.h>

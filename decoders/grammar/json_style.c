@@ -4,6 +4,7 @@
  * The first separator of each sort is taken for all. Where a text shows none, it
  * is as Python's json.dumps writes.
  */
+#include "decoders/base/text.h"
 #include "decoders/base/utf8.h"
 #include "decoders/grammar/json_private.h"
 #include <string.h>

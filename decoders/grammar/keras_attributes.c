@@ -1,6 +1,10 @@
 /* keras_attributes: which attributes are shown, where, and how they are written. */
 #include "decoders/grammar/keras_attributes.h"
+#include "decoders/base/error.h"
 #include "decoders/base/names.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
+#include "decoders/grammar/hdf5.h"
 #include "decoders/grammar/json.h"
 #include <errno.h>
 #include <stdlib.h>

@@ -3,6 +3,9 @@
  * nothing is taken apart: the JSON stays text, and a layer is a place in it.
  */
 #include "decoders/grammar/keras_config.h"
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
+#include "decoders/grammar/json.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

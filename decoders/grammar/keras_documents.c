@@ -1,6 +1,12 @@
 /* keras_documents: views of a configuration, and what edits of them may do. */
 #include "decoders/grammar/keras_documents.h"
+#include "decoders/base/error.h"
+#include "decoders/base/model.h"
 #include "decoders/base/names.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
+#include "decoders/grammar/json.h"
+#include "decoders/grammar/keras_config.h"
 #include "decoders/grammar/keras_names.h"
 #include <errno.h>
 #include <stdlib.h>

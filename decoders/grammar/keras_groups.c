@@ -1,5 +1,12 @@
 /* keras_groups: layers' groups as folders. The other direction is keras_regroup.c. */
 #include "decoders/grammar/keras_groups.h"
+#include "decoders/base/error.h"
+#include "decoders/base/model.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
+#include "decoders/grammar/hdf5.h"
+#include "decoders/grammar/keras_config.h"
+#include "decoders/grammar/keras_names.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,11 @@
 /* keras_links: what a link says of itself. */
 #include "decoders/grammar/keras_links.h"
+#include "decoders/base/dtype.h"
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
+#include "decoders/grammar/hdf5.h"
+#include "decoders/grammar/keras_attributes.h"
 #include <errno.h>
 #include <string.h>
 

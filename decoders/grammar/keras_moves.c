@@ -4,6 +4,10 @@
  * those around it: see `struct keras_standing`.
  */
 #include "decoders/grammar/keras_moves.h"
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
+#include "decoders/grammar/hdf5.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

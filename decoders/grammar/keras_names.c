@@ -1,6 +1,9 @@
 /* keras_names: the rule that takes a layer's name out of its weights' names. */
 #include "decoders/grammar/keras_names.h"
+#include "decoders/base/error.h"
 #include "decoders/base/names.h"
+#include "decoders/base/text.h"
+#include "decoders/grammar/keras_config.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -6,8 +6,15 @@
  * the tree's name back for all members of a layer together. So it does not matter
  * which edits led there.
  */
+#include "decoders/base/error.h"
 #include "decoders/base/names.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
+#include "decoders/grammar/hdf5.h"
+#include "decoders/grammar/keras_config.h"
 #include "decoders/grammar/keras_groups.h"
+#include "decoders/grammar/keras_moves.h"
+#include "decoders/grammar/keras_names.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,6 +2,9 @@
  * keras_rename: layers of a configuration get other names, and so does what calls them by
  * name. Strings are replaced at their places in the text, nothing else changes.
  */
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
+#include "decoders/grammar/json.h"
 #include "decoders/grammar/keras_config.h"
 #include <errno.h>
 #include <stdlib.h>

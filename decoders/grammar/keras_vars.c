@@ -1,6 +1,12 @@
 /* keras_vars: groups with variables as folders, and what edits of these ask for. */
 #include "decoders/grammar/keras_vars.h"
+#include "decoders/base/error.h"
+#include "decoders/base/model.h"
 #include "decoders/base/names.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
+#include "decoders/grammar/hdf5.h"
+#include "decoders/grammar/keras_moves.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,6 +2,10 @@
  * layers: names of tensors below layers/.
  */
 #include "decoders/grammar/layers.h"
+#include "decoders/base/error.h"
+#include "decoders/base/names.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
 #include "decoders/grammar/json.h"
 #include <errno.h>
 #include <string.h>

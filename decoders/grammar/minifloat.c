@@ -7,6 +7,8 @@
  * themselves are compared. Nothing here depends on the locale.
  */
 #include "decoders/grammar/minifloat.h"
+#include "decoders/base/dtype.h"
+#include "decoders/base/text.h"
 #include "decoders/grammar/json_private.h"
 #include <errno.h>
 #include <math.h>

@@ -3,6 +3,11 @@
  */
 #include "decoders/grammar/safetensors_header.h"
 #include "decoders/base/cursor.h"
+#include "decoders/base/dtype.h"
+#include "decoders/base/error.h"
+#include "decoders/base/source.h"
+#include "decoders/base/text.h"
+#include "decoders/grammar/json.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>

@@ -4,7 +4,10 @@
  * One pass over the members copies everything between the places that change. A
  * removed member takes a comma with it; an added one brings one.
  */
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
 #include "decoders/base/utf8.h"
+#include "decoders/grammar/json.h"
 #include "decoders/grammar/safetensors_header.h"
 #include <errno.h>
 #include <inttypes.h>

@@ -5,8 +5,15 @@
  * It is rendered when it is looked at and never stored. A saved one is compared member by
  * member with what the file showed, so that only what was typed is asked for.
  */
+#include "decoders/base/blob.h"
+#include "decoders/base/dtype.h"
+#include "decoders/base/error.h"
+#include "decoders/base/model.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
 #include "decoders/grammar/document.h"
 #include "decoders/grammar/image.h"
+#include "decoders/grammar/json.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>

@@ -6,7 +6,11 @@
  * ["", "|V4"] (numpy.dtype.descr). The list is spelled anew, so that one record has one
  * name however it was typed.
  */
+#include "decoders/base/dtype.h"
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
 #include "decoders/grammar/document.h"
+#include "decoders/grammar/json.h"
 #include <errno.h>
 
 #define RECORD_DEPTH_MAX 32

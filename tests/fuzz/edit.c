@@ -7,8 +7,18 @@
  * The edits go the way of fs/: judged by the decoder, then put into the tree. An encoder
  * may refuse what is left; what it makes must be right. Undone, nothing is left.
  */
+#include "decoders/base/blob.h"
+#include "decoders/base/dtype.h"
+#include "decoders/base/error.h"
+#include "decoders/base/model.h"
 #include "decoders/base/names.h"
+#include "decoders/base/plan.h"
+#include "decoders/base/source.h"
+#include "decoders/base/spill.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
 #include "decoders/grammar/document.h"
+#include "decoders/grammar/json.h"
 #include "fs/verify.h"
 #include "tests/fuzz/fuzz.h"
 #include <errno.h>

@@ -6,8 +6,16 @@
  * nothing has changed when what was read is written back.
  */
 #include "tests/fuzz/fuzz.h"
+#include "decoders/base/blob.h"
+#include "decoders/base/error.h"
+#include "decoders/base/model.h"
 #include "decoders/base/names.h"
+#include "decoders/base/plan.h"
+#include "decoders/base/source.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
 #include "decoders/grammar/document.h"
+#include "decoders/grammar/json.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>

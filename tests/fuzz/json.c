@@ -5,6 +5,8 @@
  * what the document showed, what was saved. Where the second is missing it is the first.
  */
 #include "decoders/grammar/json.h"
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
 #include "tests/fuzz/fuzz.h"
 #include <errno.h>
 #include <math.h>

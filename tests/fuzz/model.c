@@ -1,5 +1,6 @@
 /* model: a container of any format, found by its content, is refused, or shown as DESIGN
  * promises. */
+#include "decoders/base/model.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,5 +1,6 @@
 /* names: whatever a container calls its tensors, its paths are a bijection. */
 #include "decoders/base/names.h"
+#include "decoders/base/text.h"
 #include "tests/fuzz/fuzz.h"
 #include <string.h>
 

@@ -5,6 +5,8 @@
  *
  * The inputs are taken in a child, so that one that crashes or hangs is named.
  */
+#include "decoders/base/error.h"
+#include "decoders/base/source.h"
 #include "tests/fuzz/fuzz.h"
 #include <dirent.h>
 #include <stdio.h>

@@ -1,4 +1,5 @@
 /* safetensors: a container of any bytes is refused, or shown as DESIGN promises. */
+#include "decoders/base/model.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,5 +1,7 @@
 /* Blobs: spans, computed and memory ones read alike, and know where their bytes lie. */
 #include "decoders/base/blob.h"
+#include "decoders/base/error.h"
+#include "decoders/base/source.h"
 #include "tests/unit/unit.h"
 #include <errno.h>
 #include <stdlib.h>

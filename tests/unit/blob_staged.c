@@ -1,5 +1,7 @@
 /* Staged blobs: what was written over what was there, and nothing else. */
 #include "decoders/base/blob.h"
+#include "decoders/base/source.h"
+#include "decoders/base/spill.h"
 #include "tests/unit/unit.h"
 #include <errno.h>
 #include <stdlib.h>

@@ -1,4 +1,7 @@
 /* A container on disk: opened, locked, committed, recovered. */
+#include "decoders/base/error.h"
+#include "decoders/base/plan.h"
+#include "decoders/base/source.h"
 #include "fs/container.h"
 #include "tests/unit/unit.h"
 #include <dirent.h>

@@ -6,6 +6,9 @@
  * The commit runs in a child that is traced, which stops before each call. Nothing in
  * the code under test knows about it.
  */
+#include "decoders/base/error.h"
+#include "decoders/base/plan.h"
+#include "decoders/base/source.h"
 #include "fs/container.h"
 #include "tests/unit/unit.h"
 #include <dirent.h>

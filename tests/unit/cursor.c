@@ -1,5 +1,7 @@
 /* Cursors: integers, bytes across the buffer's ends, and the sticky error. */
 #include "decoders/base/cursor.h"
+#include "decoders/base/error.h"
+#include "decoders/base/source.h"
 #include "tests/unit/unit.h"
 #include <errno.h>
 #include <stdlib.h>

@@ -1,6 +1,13 @@
 /* Documents and sidecars: what they show, what a saved one changes and what is refused.
  */
 #include "decoders/grammar/document.h"
+#include "decoders/base/blob.h"
+#include "decoders/base/dtype.h"
+#include "decoders/base/error.h"
+#include "decoders/base/model.h"
+#include "decoders/base/source.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
 #include "tests/unit/unit.h"
 #include <errno.h>
 #include <stdlib.h>

@@ -1,5 +1,8 @@
 /* Files of the model that are written: what is accepted, refused, and how it is said. */
+#include "decoders/base/text.h"
+#include "fs/fs.h"
 #include "tests/unit/fs_session.h"
+#include "tests/unit/unit.h"
 
 #define METADATA "{\n  \"format\": \"pt\",\n  \"note\": \"as trained\"\n}\n"
 #define EDITED "{\n  \"format\": \"pt\",\n  \"note\": \"pruned\"\n}\n"

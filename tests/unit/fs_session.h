@@ -11,6 +11,8 @@
 #ifndef WEIGHTFS_TESTS_FS_SESSION_H
 #define WEIGHTFS_TESTS_FS_SESSION_H
 
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
 #include "fs/fs.h"
 #include "tests/unit/unit.h"
 #include <errno.h>

@@ -1,5 +1,8 @@
 /* Names: what editors do with them, and what removing, renaming and adding means. */
+#include "decoders/base/text.h"
+#include "fs/fs.h"
 #include "tests/unit/fs_session.h"
+#include "tests/unit/unit.h"
 
 #define METADATA "{\n  \"format\": \"pt\",\n  \"note\": \"as trained\"\n}\n"
 #define EDITED "{\n  \"format\": \"pt\",\n  \"note\": \"pruned\"\n}\n"

@@ -1,19 +1,24 @@
 /* Many threads at once: saves, renames, removals, reads; the container stays a model. */
+#include "decoders/base/text.h"
+#include "fs/fs.h"
 #include "tests/unit/fs_session.h"
+#include "tests/unit/unit.h"
 #include <time.h>
 
 #define THREADS 4
 #define SECONDS 2
 
 static const char *const names[] = {"layers/a/weight.bin", "layers/a/weight.json",
-	"layers/a/bias.bin", "layers/a/bias.json", "layers/b/weight.bin", "layers/scale.json",
-	"metadata.json", "metadata.json~", "layers/c/x.bin", "layers/c/x.json", "scratch",
-	".weightfs/errors.log", ".weightfs/info.json", "layers/a/bias.bin~"};
+	"layers/a/bias.bin", "layers/a/bias.json", "layers/b/weight.bin",
+	"layers/scale.json", "metadata.json", "metadata.json~", "layers/c/x.bin",
+	"layers/c/x.json", "scratch", ".weightfs/errors.log", ".weightfs/info.json",
+	"layers/a/bias.bin~"};
 #define N_NAMES (sizeof names / sizeof *names)
 
-static const char *const texts[] = {"{\"format\": \"pt\"}", "{\"a\": \"b\", \"c\": \"d\"}",
-	"{\"dtype\": \"float32\", \"shape\": [3]}", "{\"dtype\": \"float32\", \"shape\": [2]}",
-	"12345678", "123456789012", "{", "{\"dtype\": \"int32\", \"shape\": [3, 2]}"};
+static const char *const texts[] = {"{\"format\": \"pt\"}",
+	"{\"a\": \"b\", \"c\": \"d\"}", "{\"dtype\": \"float32\", \"shape\": [3]}",
+	"{\"dtype\": \"float32\", \"shape\": [2]}", "12345678", "123456789012", "{",
+	"{\"dtype\": \"int32\", \"shape\": [3, 2]}"};
 #define N_TEXTS (sizeof texts / sizeof *texts)
 
 struct worker {

@@ -1,5 +1,8 @@
 /* Two documents of one value: each save applies its own difference, and both show it. */
+#include "decoders/base/text.h"
+#include "fs/fs.h"
 #include "tests/unit/fs_session.h"
+#include "tests/unit/unit.h"
 
 #define LAYER "layers/drop/config.json"
 #define WHOLE ".weightfs/config.json"

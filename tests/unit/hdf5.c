@@ -1,6 +1,14 @@
 /* hdf5: plain HDF5 files are shown as h5py reads them. */
+#include "decoders/base/blob.h"
+#include "decoders/base/error.h"
+#include "decoders/base/model.h"
+#include "decoders/base/plan.h"
+#include "decoders/base/source.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
 #include "decoders/grammar/document.h"
 #include "tests/unit/listing.h"
+#include "tests/unit/unit.h"
 #include <glob.h>
 #include <pthread.h>
 #include <stdlib.h>

@@ -1,4 +1,13 @@
 /* hdf5_edits: every kind of edit of a plain HDF5 file, read back by h5py. */
+#include "decoders/base/blob.h"
+#include "decoders/base/dtype.h"
+#include "decoders/base/error.h"
+#include "decoders/base/model.h"
+#include "decoders/base/plan.h"
+#include "decoders/base/source.h"
+#include "decoders/base/spill.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
 #include "decoders/grammar/document.h"
 #include "tests/unit/unit.h"
 #include <errno.h>

@@ -1,5 +1,9 @@
 /* Values that JSON has no notation for: one image each, there and back. */
 #include "decoders/grammar/image.h"
+#include "decoders/base/dtype.h"
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
+#include "decoders/grammar/json.h"
 #include "tests/unit/unit.h"
 #include <errno.h>
 #include <float.h>

@@ -1,6 +1,9 @@
 /* A journal: what is written is read back whole or not at all, and brings any mixture of
  * old and new to the new state. */
 #include "fs/journal.h"
+#include "decoders/base/error.h"
+#include "decoders/base/plan.h"
+#include "decoders/base/source.h"
 #include "tests/unit/unit.h"
 #include <errno.h>
 #include <fcntl.h>

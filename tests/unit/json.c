@@ -1,5 +1,7 @@
 /* JSON texts: what is a text, finding things in it, exact numbers, printing. */
 #include "decoders/grammar/json.h"
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
 #include "tests/unit/unit.h"
 #include <errno.h>
 #include <math.h>

@@ -1,4 +1,6 @@
 /* Edits of documents laid over a container's text: nothing else changes. */
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
 #include "decoders/grammar/json_private.h"
 #include "tests/unit/unit.h"
 #include <errno.h>

@@ -1,5 +1,13 @@
 /* keras: fixtures against their listings, and every kind of edit, whose outcome is
  * decoded again. What Keras itself makes of the outcome is tests/interop/keras. */
+#include "decoders/base/blob.h"
+#include "decoders/base/dtype.h"
+#include "decoders/base/error.h"
+#include "decoders/base/model.h"
+#include "decoders/base/plan.h"
+#include "decoders/base/source.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
 #include "decoders/grammar/document.h"
 #include "decoders/grammar/hdf5.h"
 #include "tests/unit/listing.h"

@@ -8,7 +8,10 @@
 #ifndef WEIGHTFS_TESTS_UNIT_LISTING_H
 #define WEIGHTFS_TESTS_UNIT_LISTING_H
 
+#include "decoders/base/blob.h"
+#include "decoders/base/error.h"
 #include "decoders/base/model.h"
+#include "decoders/base/tree.h"
 #include "tests/unit/unit.h"
 #include <inttypes.h>
 #include <stdlib.h>

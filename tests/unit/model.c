@@ -1,6 +1,14 @@
 /* Models: chosen by evidence, asked once under a lock, encoded in place where that does.
  */
 #include "decoders/base/model.h"
+#include "decoders/base/blob.h"
+#include "decoders/base/dtype.h"
+#include "decoders/base/error.h"
+#include "decoders/base/plan.h"
+#include "decoders/base/source.h"
+#include "decoders/base/spill.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
 #include "tests/unit/unit.h"
 #include <errno.h>
 #include <stdlib.h>

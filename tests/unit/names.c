@@ -1,6 +1,7 @@
 /* Names: every name has one path, every canonical path one name, none leaves the mount.
  */
 #include "decoders/base/names.h"
+#include "decoders/base/text.h"
 #include "decoders/base/utf8.h"
 #include "tests/unit/unit.h"
 #include <stdlib.h>

@@ -1,6 +1,9 @@
 /* Plans: whatever is appended and written over, the outcome has the bytes that were said.
  */
 #include "decoders/base/plan.h"
+#include "decoders/base/blob.h"
+#include "decoders/base/source.h"
+#include "decoders/base/spill.h"
 #include "tests/unit/unit.h"
 #include <errno.h>
 #include <stdlib.h>

@@ -1,7 +1,14 @@
 /* safetensors: fixtures against their listings, hostile headers, what is refused,
  * many tensors. */
 #include "tests/unit/safetensors.h"
+#include "decoders/base/error.h"
+#include "decoders/base/model.h"
+#include "decoders/base/plan.h"
+#include "decoders/base/source.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
 #include "tests/unit/listing.h"
+#include "tests/unit/unit.h"
 #include <errno.h>
 #include <glob.h>
 #include <time.h>

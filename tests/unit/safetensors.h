@@ -4,7 +4,14 @@
 #ifndef WEIGHTFS_TESTS_UNIT_SAFETENSORS_H
 #define WEIGHTFS_TESTS_UNIT_SAFETENSORS_H
 
+#include "decoders/base/blob.h"
+#include "decoders/base/dtype.h"
+#include "decoders/base/error.h"
 #include "decoders/base/model.h"
+#include "decoders/base/plan.h"
+#include "decoders/base/source.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
 #include "tests/unit/unit.h"
 #include <stdlib.h>
 

@@ -1,5 +1,13 @@
 /* safetensors: every kind of edit, whose outcome is decoded again. */
+#include "decoders/base/blob.h"
+#include "decoders/base/error.h"
+#include "decoders/base/model.h"
+#include "decoders/base/plan.h"
+#include "decoders/base/source.h"
+#include "decoders/base/text.h"
+#include "decoders/base/tree.h"
 #include "tests/unit/safetensors.h"
+#include "tests/unit/unit.h"
 
 static void metadata(void)
 {

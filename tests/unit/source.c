@@ -1,5 +1,6 @@
 /* Sources: exact reads inside bounds, files that change under us, slices and handles. */
 #include "decoders/base/source.h"
+#include "decoders/base/error.h"
 #include "tests/unit/unit.h"
 #include <errno.h>
 #include <fcntl.h>

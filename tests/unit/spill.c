@@ -1,5 +1,6 @@
 /* Spills: bytes at any place, in memory and then in a file, counted and bounded. */
 #include "decoders/base/spill.h"
+#include "decoders/base/error.h"
 #include "decoders/base/ranges.h"
 #include "tests/unit/unit.h"
 #include <errno.h>

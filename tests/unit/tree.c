@@ -1,5 +1,8 @@
 /* Trees: nodes by name and path, hostile names, many nodes, and what they cost. */
 #include "decoders/base/tree.h"
+#include "decoders/base/dtype.h"
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
 #include "tests/unit/unit.h"
 #include <errno.h>
 #include <malloc.h>

@@ -1,4 +1,8 @@
 /* Edits of trees: what is listed, what is undone, what cancels out. */
+#include "decoders/base/blob.h"
+#include "decoders/base/dtype.h"
+#include "decoders/base/spill.h"
+#include "decoders/base/text.h"
 #include "decoders/base/tree.h"
 #include "tests/unit/unit.h"
 #include <errno.h>
