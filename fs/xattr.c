@@ -1,6 +1,7 @@
 /*
  * xattr: derived facts as extended attributes, with -o xattr.
  */
+#include "decoders/base/dtype.h"
 #include "decoders/base/model.h"
 #include "decoders/base/text.h"
 #include "decoders/base/tree.h"

@@ -6,6 +6,7 @@
  * link with dtype "link" and its target for a shape. On a terminal the same stands in
  * columns.
  */
+#include "decoders/base/dtype.h"
 #include "decoders/base/error.h"
 #include "decoders/base/model.h"
 #include "decoders/base/text.h"

@@ -12,10 +12,14 @@
 #ifndef WEIGHTFS_BASE_BLOB_H
 #define WEIGHTFS_BASE_BLOB_H
 
-#include "decoders/base/source.h"
-#include "decoders/base/spill.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 struct blob;
+struct error;
+struct source;
+struct spill_pool;
 
 /* How a COMPUTED blob is read. `read` fills the whole buffer or fails; thread-safe. */
 struct blob_ops {

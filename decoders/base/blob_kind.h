@@ -5,6 +5,12 @@
 #define WEIGHTFS_BASE_BLOB_KIND_H
 
 #include "decoders/base/blob.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct error;
+struct source;
 
 /* `read`: a range inside the blob, whole. `locate` and `origin` may be NULL: never. */
 struct blob_kind {

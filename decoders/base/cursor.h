@@ -7,7 +7,11 @@
 #ifndef WEIGHTFS_BASE_CURSOR_H
 #define WEIGHTFS_BASE_CURSOR_H
 
-#include "decoders/base/source.h"
+#include <stddef.h>
+#include <stdint.h>
+
+struct error;
+struct source;
 
 #define CURSOR_BUFFER 4096
 

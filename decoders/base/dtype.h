@@ -10,10 +10,11 @@
 #ifndef WEIGHTFS_BASE_DTYPE_H
 #define WEIGHTFS_BASE_DTYPE_H
 
-#include "decoders/base/error.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+struct error;
 
 enum dtype_class {
 	DTYPE_BOOL,

@@ -8,12 +8,17 @@
 #ifndef WEIGHTFS_BASE_MODEL_H
 #define WEIGHTFS_BASE_MODEL_H
 
-#include "decoders/base/plan.h"
 #include "decoders/base/tree.h"
 #include <pthread.h>
+#include <stddef.h>
 
+struct blob;
 struct decoder;
+struct error;
 struct model;
+struct plan;
+struct source;
+struct text;
 
 /* Derived facts of a node (DESIGN 1.4): `name` without "user.weightfs.", `value` as text.
  */

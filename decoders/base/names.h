@@ -18,9 +18,10 @@
 #ifndef WEIGHTFS_BASE_NAMES_H
 #define WEIGHTFS_BASE_NAMES_H
 
-#include "decoders/base/error.h"
-#include "decoders/base/text.h"
 #include <stdbool.h>
+#include <stddef.h>
+
+struct text;
 
 enum names_place {
 	NAMES_FOLDER, /* a folder or a link */

@@ -11,10 +11,14 @@
 #ifndef WEIGHTFS_BASE_PLAN_H
 #define WEIGHTFS_BASE_PLAN_H
 
-#include "decoders/base/blob.h"
-#include "decoders/base/source.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
+struct blob;
+struct error;
 struct plan;
+struct source;
 
 enum region_kind {
 	REGION_OLD,   /* [old_off, old_off + len) of the old container */

@@ -3,6 +3,8 @@
 #define WEIGHTFS_BASE_PLAN_PRIVATE_H
 
 #include "decoders/base/plan.h"
+#include <stddef.h>
+#include <stdint.h>
 
 struct store;
 

@@ -6,10 +6,11 @@
 #ifndef WEIGHTFS_BASE_RANGES_H
 #define WEIGHTFS_BASE_RANGES_H
 
-#include "decoders/base/error.h"
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
+struct error;
 struct leaf;
 
 /* Embedded by its owner; {0} is an empty set. */

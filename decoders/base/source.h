@@ -8,11 +8,11 @@
 #ifndef WEIGHTFS_BASE_SOURCE_H
 #define WEIGHTFS_BASE_SOURCE_H
 
-#include "decoders/base/error.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+struct error;
 struct source;
 
 /* What a kind of source does. `read` fills the whole buffer (the range lies inside

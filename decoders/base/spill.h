@@ -9,10 +9,11 @@
 #ifndef WEIGHTFS_BASE_SPILL_H
 #define WEIGHTFS_BASE_SPILL_H
 
-#include "decoders/base/error.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+struct error;
 
 /* Embedded by its owner, who outlives every spill of it. */
 struct spill_pool {

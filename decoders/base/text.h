@@ -10,9 +10,10 @@
 #ifndef WEIGHTFS_BASE_TEXT_H
 #define WEIGHTFS_BASE_TEXT_H
 
-#include "decoders/base/error.h"
 #include <stdbool.h>
 #include <stddef.h>
+
+struct error;
 
 struct text {
 	char *bytes;

@@ -15,9 +15,14 @@
 #ifndef WEIGHTFS_BASE_TREE_H
 #define WEIGHTFS_BASE_TREE_H
 
-#include "decoders/base/blob.h"
-#include "decoders/base/dtype.h"
 #include "decoders/base/text.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct blob;
+struct dtype;
+struct error;
 
 enum node_kind {
 	NODE_FOLDER,

@@ -6,7 +6,10 @@
 #define WEIGHTFS_BASE_TREE_PRIVATE_H
 
 #include "decoders/base/tree.h"
+#include <stddef.h>
+#include <stdint.h>
 
+struct error;
 struct slot;
 
 /* Where a node stood in the container. */

@@ -6,6 +6,7 @@
  * may change places, and a folder may go into a new one that has its old name.
  */
 #include "decoders/base/blob.h"
+#include "decoders/base/dtype.h"
 #include "decoders/base/error.h"
 #include "decoders/base/plan.h"
 #include "decoders/base/tree.h"

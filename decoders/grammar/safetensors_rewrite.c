@@ -4,6 +4,7 @@
  * One pass over the members copies everything between the places that change. A
  * removed member takes a comma with it; an added one brings one.
  */
+#include "decoders/base/dtype.h"
 #include "decoders/base/error.h"
 #include "decoders/base/text.h"
 #include "decoders/base/utf8.h"

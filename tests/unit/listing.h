@@ -9,6 +9,7 @@
 #define WEIGHTFS_TESTS_UNIT_LISTING_H
 
 #include "decoders/base/blob.h"
+#include "decoders/base/dtype.h"
 #include "decoders/base/error.h"
 #include "decoders/base/model.h"
 #include "decoders/base/tree.h"
