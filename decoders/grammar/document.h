@@ -9,8 +9,15 @@
 #ifndef WEIGHTFS_GRAMMAR_DOCUMENT_H
 #define WEIGHTFS_GRAMMAR_DOCUMENT_H
 
-#include "decoders/base/model.h"
 #include "decoders/grammar/json.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+struct dtype;
+struct error;
+struct model;
+struct node;
+struct text;
 
 #define DOCUMENT_MAX (1u << 30) /* bytes of a document that may be edited */
 

@@ -17,6 +17,16 @@
 #define WEIGHTFS_GRAMMAR_HDF5_H
 
 #include "decoders/base/model.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct blob;
+struct error;
+struct plan;
+struct source;
+struct tensor;
+struct text;
 
 #define HDF5_ROOT 1
 #define HDF5_BITS 64 /* of evidence that the signature is */

@@ -5,7 +5,14 @@
 #ifndef WEIGHTFS_GRAMMAR_HDF5_PLAIN_H
 #define WEIGHTFS_GRAMMAR_HDF5_PLAIN_H
 
-#include "decoders/grammar/hdf5.h"
+#include "decoders/base/tree.h"
+#include <stdint.h>
+
+struct change;
+struct error;
+struct model;
+struct plan;
+struct text;
 
 #define HDF5_SEPARATOR '/'
 

@@ -8,10 +8,22 @@
 #ifndef WEIGHTFS_GRAMMAR_HDF5_PRIVATE_H
 #define WEIGHTFS_GRAMMAR_HDF5_PRIVATE_H
 
+#include "decoders/base/error.h"
 #include "decoders/base/ranges.h"
 #include "decoders/grammar/hdf5.h"
 #include "decoders/grammar/json.h"
 #include <hdf5.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct blob;
+struct blob_ops;
+struct dtype;
+struct plan;
+struct source;
+struct spill_pool;
+struct text;
 
 #define HDF5_LZF 32000	  /* h5py's own filter */
 #define HDF5_RANK_MAX 128 /* of a dataset with the dimensions of its array type */

@@ -16,8 +16,14 @@
 #ifndef WEIGHTFS_GRAMMAR_IMAGE_H
 #define WEIGHTFS_GRAMMAR_IMAGE_H
 
-#include "decoders/base/dtype.h"
 #include "decoders/grammar/json.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct dtype;
+struct error;
+struct text;
 
 void image_put_int(struct text *out, int64_t v);
 void image_put_uint(struct text *out, uint64_t v);

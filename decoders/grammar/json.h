@@ -14,11 +14,12 @@
 #ifndef WEIGHTFS_GRAMMAR_JSON_H
 #define WEIGHTFS_GRAMMAR_JSON_H
 
-#include "decoders/base/error.h"
-#include "decoders/base/text.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+struct error;
+struct text;
 
 #define JSON_DEPTH_MAX 512
 

@@ -8,6 +8,12 @@
 #define WEIGHTFS_GRAMMAR_JSON_PRIVATE_H
 
 #include "decoders/grammar/json.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct error;
+struct text;
 
 struct value {
 	uint32_t off, end; /* the value's bytes in the text */

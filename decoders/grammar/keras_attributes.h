@@ -10,7 +10,13 @@
 #ifndef WEIGHTFS_GRAMMAR_KERAS_ATTRIBUTES_H
 #define WEIGHTFS_GRAMMAR_KERAS_ATTRIBUTES_H
 
-#include "decoders/grammar/hdf5.h"
+#include <stdint.h>
+
+struct error;
+struct hdf5_edit;
+struct node;
+struct text;
+struct value;
 
 /* Set what is borrowed, the rest by keras_attributes_init(). */
 struct keras_attributes {

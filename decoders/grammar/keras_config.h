@@ -20,7 +20,13 @@
 #ifndef WEIGHTFS_GRAMMAR_KERAS_CONFIG_H
 #define WEIGHTFS_GRAMMAR_KERAS_CONFIG_H
 
+#include "decoders/base/text.h"
 #include "decoders/grammar/json.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct error;
 
 #define KERAS_NONE UINT32_MAX
 

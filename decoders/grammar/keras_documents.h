@@ -14,8 +14,14 @@
 #ifndef WEIGHTFS_GRAMMAR_KERAS_DOCUMENTS_H
 #define WEIGHTFS_GRAMMAR_KERAS_DOCUMENTS_H
 
-#include "decoders/base/model.h"
 #include "decoders/grammar/keras_config.h"
+#include <stdbool.h>
+
+struct change;
+struct error;
+struct node;
+struct text;
+struct value;
 
 /* Set model and layers, the rest zeroed. */
 struct keras_documents {

@@ -14,8 +14,14 @@
 #ifndef WEIGHTFS_GRAMMAR_KERAS_GROUPS_H
 #define WEIGHTFS_GRAMMAR_KERAS_GROUPS_H
 
-#include "decoders/grammar/keras_moves.h"
-#include "decoders/grammar/keras_names.h"
+#include "decoders/base/text.h"
+#include <stddef.h>
+#include <stdint.h>
+
+struct error;
+struct keras_config;
+struct keras_moves;
+struct node;
 
 #define KERAS_DEPTH_MAX 256 /* of groups below a layer's */
 

@@ -6,7 +6,8 @@
 #ifndef WEIGHTFS_GRAMMAR_KERAS_LINKS_H
 #define WEIGHTFS_GRAMMAR_KERAS_LINKS_H
 
-#include "decoders/grammar/keras_attributes.h"
+struct error;
+struct keras_attributes;
 
 /* Shows them, once all groups have their homes. */
 int keras_links_decode(struct keras_attributes *attributes, struct error *err);

@@ -13,9 +13,14 @@
 #ifndef WEIGHTFS_GRAMMAR_KERAS_MOVES_H
 #define WEIGHTFS_GRAMMAR_KERAS_MOVES_H
 
-#include "decoders/grammar/hdf5.h"
+#include <stddef.h>
+#include <stdint.h>
 
+struct error;
+struct hdf5_edit;
 struct keras_move;
+struct node;
+struct text;
 
 /* Embedded by its owner: set hdf5 (borrowed), the rest zeroed. */
 struct keras_moves {

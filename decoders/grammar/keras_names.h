@@ -18,7 +18,11 @@
 #ifndef WEIGHTFS_GRAMMAR_KERAS_NAMES_H
 #define WEIGHTFS_GRAMMAR_KERAS_NAMES_H
 
-#include "decoders/grammar/keras_config.h"
+#include <stddef.h>
+#include <stdint.h>
+
+struct error;
+struct text;
 
 /* A layer, and what is nested in it: `config` may be NULL, then nothing is. */
 struct keras_scope {

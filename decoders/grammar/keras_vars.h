@@ -19,7 +19,14 @@
 #ifndef WEIGHTFS_GRAMMAR_KERAS_VARS_H
 #define WEIGHTFS_GRAMMAR_KERAS_VARS_H
 
-#include "decoders/grammar/keras_moves.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct error;
+struct hdf5;
+struct keras_moves;
+struct node;
 
 /* A group that is a folder. The folder's `origin` is its number, from 1. */
 struct keras_object {

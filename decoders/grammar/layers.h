@@ -6,7 +6,11 @@
 #define WEIGHTFS_GRAMMAR_LAYERS_H
 
 #include "decoders/base/names.h"
-#include "decoders/base/tree.h"
+
+struct error;
+struct node;
+struct text;
+struct tree;
 
 #define LAYERS "layers"
 

@@ -7,8 +7,11 @@
 #ifndef WEIGHTFS_GRAMMAR_MINIFLOAT_H
 #define WEIGHTFS_GRAMMAR_MINIFLOAT_H
 
-#include "decoders/base/dtype.h"
-#include "decoders/base/text.h"
+#include <stddef.h>
+#include <stdint.h>
+
+struct dtype;
+struct text;
 
 /* The value of a pattern: exact, since a double holds all of them. `dtype` is of
  * class DTYPE_FLOAT or DTYPE_MINIFLOAT in all three. */

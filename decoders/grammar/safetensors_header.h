@@ -12,8 +12,15 @@
 #ifndef WEIGHTFS_GRAMMAR_SAFETENSORS_HEADER_H
 #define WEIGHTFS_GRAMMAR_SAFETENSORS_HEADER_H
 
-#include "decoders/base/tree.h"
+#include "decoders/base/text.h"
 #include "decoders/grammar/json.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct dtype;
+struct error;
+struct source;
 
 #define SAFETENSORS_HEADER_AT 8
 #define SAFETENSORS_HEADER_MAX 100000000 /* the reference implementation's limit */

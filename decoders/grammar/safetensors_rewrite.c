@@ -7,6 +7,7 @@
 #include "decoders/base/dtype.h"
 #include "decoders/base/error.h"
 #include "decoders/base/text.h"
+#include "decoders/base/tree.h"
 #include "decoders/base/utf8.h"
 #include "decoders/grammar/json.h"
 #include "decoders/grammar/safetensors_header.h"
