@@ -5,7 +5,15 @@
 #ifndef WEIGHTFS_FS_ACCEPT_H
 #define WEIGHTFS_FS_ACCEPT_H
 
-#include "fs/fs_private.h"
+#include "decoders/base/text.h"
+#include "fs/inode.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+struct blob;
+struct error;
+struct fs;
+struct node;
 
 /* What a node or a value was before one save. Zeroed: nothing has changed. */
 struct undo {

@@ -7,8 +7,11 @@
 #include "decoders/base/error.h"
 #include "fs/commit.h"
 #include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 

@@ -23,6 +23,7 @@
 #include "decoders/base/error.h"
 #include "decoders/base/plan.h"
 #include "decoders/base/source.h"
+#include "fs/container_private.h"
 #include "fs/file.h"
 #include <errno.h>
 #include <inttypes.h>

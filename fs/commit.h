@@ -5,7 +5,9 @@
 #ifndef WEIGHTFS_FS_COMMIT_H
 #define WEIGHTFS_FS_COMMIT_H
 
-#include "fs/container_private.h"
+#include <sys/stat.h>
+
+struct error;
 
 /* One commit; all is the caller's. */
 struct commit {

@@ -6,7 +6,10 @@
 #ifndef WEIGHTFS_FS_COMMITS_H
 #define WEIGHTFS_FS_COMMITS_H
 
-#include "fs/accept.h"
+struct error;
+struct fs;
+struct plan;
+struct undo;
 
 /*
  * After accept_: the format judges the edit, with all that is pending. Refused: the edit

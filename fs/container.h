@@ -7,10 +7,13 @@
 #ifndef WEIGHTFS_FS_CONTAINER_H
 #define WEIGHTFS_FS_CONTAINER_H
 
-#include "decoders/base/plan.h"
-#include "decoders/base/source.h"
-#include "decoders/base/spill.h"
+#include <stdbool.h>
+#include <stddef.h>
 #include <sys/stat.h>
+
+struct error;
+struct plan;
+struct source;
 
 enum commit_mode { COMMIT_AUTO, COMMIT_REWRITE, COMMIT_PATCH };
 

@@ -5,10 +5,16 @@
 #ifndef WEIGHTFS_FS_CONTAINER_PRIVATE_H
 #define WEIGHTFS_FS_CONTAINER_PRIVATE_H
 
+#include "decoders/base/error.h"
 #include "fs/container.h"
-#include "fs/journal.h"
 #include "fs/lock.h"
 #include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+struct journal;
+struct source;
 
 /* ".weightfs-", 16 hexadecimal digits, ".journal" */
 #define LEFTOVER_MAX 40

@@ -5,7 +5,11 @@
 #ifndef WEIGHTFS_FS_CONTROL_H
 #define WEIGHTFS_FS_CONTROL_H
 
-#include "fs/fs_private.h"
+#include <sys/types.h>
+
+struct fs;
+struct inode;
+struct text;
 
 #define CONTROL_NAME ".weightfs"
 

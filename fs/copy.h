@@ -6,8 +6,9 @@
 #ifndef WEIGHTFS_FS_COPY_H
 #define WEIGHTFS_FS_COPY_H
 
-#include "decoders/base/error.h"
 #include <stdint.h>
+
+struct error;
 
 struct copy {
 	int from, to;	    /* both borrowed */

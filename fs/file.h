@@ -5,8 +5,10 @@
 #ifndef WEIGHTFS_FS_FILE_H
 #define WEIGHTFS_FS_FILE_H
 
-#include "decoders/base/error.h"
+#include <stddef.h>
 #include <stdint.h>
+
+struct error;
 
 /* Bytes that are moved through memory at a time. */
 #define FILE_PIECE (1 << 20)

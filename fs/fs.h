@@ -10,12 +10,18 @@
 #ifndef WEIGHTFS_FS_FS_H
 #define WEIGHTFS_FS_FS_H
 
-#include "decoders/base/model.h"
 #include "fs/container.h"
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/types.h>
 
+struct error;
 struct fs;
+struct model;
+struct text;
+
 typedef uint64_t fs_ino;
 #define FS_ROOT 1
 

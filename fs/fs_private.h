@@ -23,10 +23,16 @@
 #ifndef WEIGHTFS_FS_FS_PRIVATE_H
 #define WEIGHTFS_FS_FS_PRIVATE_H
 
+#include "decoders/base/spill.h"
+#include "decoders/base/text.h"
 #include "fs/fs.h"
 #include "fs/inode.h"
 #include "fs/notify.h"
 #include "fs/saver.h"
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
 
 #define RECENT 16 /* contents that are kept for the next read */
 

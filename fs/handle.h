@@ -4,7 +4,11 @@
 #ifndef WEIGHTFS_FS_HANDLE_H
 #define WEIGHTFS_FS_HANDLE_H
 
-#include "fs/fs_private.h"
+#include "decoders/base/text.h"
+#include <stdbool.h>
+
+struct fs;
+struct inode;
 
 struct handle {
 	struct inode *inode;

@@ -6,6 +6,7 @@
 #include "decoders/base/blob.h"
 #include "decoders/base/plan.h"
 #include "decoders/base/source.h"
+#include "fs/fs_private.h"
 #include "fs/inode.h"
 #include <errno.h>
 #include <stdlib.h>

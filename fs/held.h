@@ -5,8 +5,12 @@
 #ifndef WEIGHTFS_FS_HELD_H
 #define WEIGHTFS_FS_HELD_H
 
-#include "decoders/base/plan.h"
-#include "fs/fs_private.h"
+#include <stdbool.h>
+
+struct error;
+struct fs;
+struct plan;
+struct source;
 
 /* Saves what the plan writes over, of each version of the file that is known. */
 int held_save(struct fs *fs, const struct plan *plan, struct error *err);

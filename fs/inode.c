@@ -6,6 +6,7 @@
  */
 #include "fs/inode.h"
 #include "decoders/base/blob.h"
+#include "decoders/base/tree.h"
 #include "fs/fs_private.h"
 #include <errno.h>
 #include <stdlib.h>

@@ -26,8 +26,16 @@
 #ifndef WEIGHTFS_FS_INODE_H
 #define WEIGHTFS_FS_INODE_H
 
-#include "decoders/base/tree.h"
 #include "fs/fs.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+struct blob;
+struct error;
+struct node;
+struct text;
 
 enum inode_kind {
 	INODE_FOLDER, /* of the model (node) or scratch */

@@ -11,8 +11,12 @@
 #ifndef WEIGHTFS_FS_JOURNAL_H
 #define WEIGHTFS_FS_JOURNAL_H
 
-#include "decoders/base/plan.h"
-#include "decoders/base/source.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct error;
+struct plan;
+struct source;
 
 #define JOURNAL_UNIT 512
 /* Bytes of one record at most. */

@@ -28,6 +28,10 @@
 #define WEIGHTFS_FS_JOURNAL_FORMAT_H
 
 #include "fs/journal.h"
+#include <stddef.h>
+#include <stdint.h>
+
+struct error;
 
 #define JOURNAL_MAGIC "WeightFJ"
 #define JOURNAL_VERSION 1

@@ -6,9 +6,11 @@
 #ifndef WEIGHTFS_FS_KEEP_H
 #define WEIGHTFS_FS_KEEP_H
 
-#include "decoders/base/blob.h"
 #include "decoders/base/text.h"
-#include "fs/container.h"
+#include <stdbool.h>
+
+struct blob;
+struct error;
 
 /* {.container = ...}; the folder is made for the first file. */
 struct keep {

@@ -9,9 +9,10 @@
 #ifndef WEIGHTFS_FS_LOCK_H
 #define WEIGHTFS_FS_LOCK_H
 
-#include "decoders/base/error.h"
 #include <stdbool.h>
 #include <sys/stat.h>
+
+struct error;
 
 /* Embedded; {.folder = -1} owns nothing. */
 struct lock_record {

@@ -13,6 +13,8 @@
 #define WEIGHTFS_FS_NOTIFY_H
 
 #include "fs/fs.h"
+#include <pthread.h>
+#include <stdbool.h>
 
 struct notice {
 	struct notice *next;

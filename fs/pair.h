@@ -5,7 +5,12 @@
 #ifndef WEIGHTFS_FS_PAIR_H
 #define WEIGHTFS_FS_PAIR_H
 
-#include "fs/place.h"
+#include <stdbool.h>
+
+struct error;
+struct fs;
+struct inode;
+struct place;
 
 /* Judges a scratch file that was closed (`last`: by its last writer) at the name that it
  * has. 0 also where it is nothing of the model's, or waits for its other half. */

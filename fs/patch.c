@@ -9,6 +9,7 @@
 #include "decoders/base/error.h"
 #include "decoders/base/source.h"
 #include "fs/commit.h"
+#include "fs/container_private.h"
 #include "fs/file.h"
 #include "fs/journal.h"
 #include <errno.h>
@@ -16,6 +17,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>

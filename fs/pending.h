@@ -4,7 +4,8 @@
 #ifndef WEIGHTFS_FS_PENDING_H
 #define WEIGHTFS_FS_PENDING_H
 
-#include "fs/fs_private.h"
+struct error;
+struct fs;
 
 /* Commits all that is pending. What the format refuses is taken back, logged, and
  * kept, the newest first, until the rest can be committed. */

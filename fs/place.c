@@ -6,6 +6,7 @@
 #include "decoders/base/names.h"
 #include "decoders/base/text.h"
 #include "decoders/base/tree.h"
+#include "fs/fs_private.h"
 #include "fs/inode.h"
 #include <errno.h>
 #include <string.h>

@@ -5,7 +5,13 @@
 #ifndef WEIGHTFS_FS_PLACE_H
 #define WEIGHTFS_FS_PLACE_H
 
-#include "fs/fs_private.h"
+#include "fs/inode.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+struct error;
+struct fs;
+struct text;
 
 struct place {
 	struct inode *folder;

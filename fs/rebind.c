@@ -7,6 +7,7 @@
 #include "decoders/base/text.h"
 #include "decoders/base/tree.h"
 #include "fs/control.h"
+#include "fs/fs_private.h"
 #include "fs/inode.h"
 #include "fs/notify.h"
 #include "fs/place.h"

@@ -4,8 +4,9 @@
 #ifndef WEIGHTFS_FS_REBIND_H
 #define WEIGHTFS_FS_REBIND_H
 
-#include "fs/fs_private.h"
-
+struct error;
+struct fs;
+struct model;
 struct rebind;
 
 /* All that needs memory or time: which node of the new model is which of the old

@@ -4,6 +4,7 @@
 #include "fs/refuse.h"
 #include "decoders/base/blob.h"
 #include "decoders/base/error.h"
+#include "decoders/base/model.h"
 #include "decoders/base/text.h"
 #include "decoders/base/tree.h"
 #include "fs/fs_private.h"

@@ -6,7 +6,10 @@
 #ifndef WEIGHTFS_FS_REFUSE_H
 #define WEIGHTFS_FS_REFUSE_H
 
-#include "fs/fs_private.h"
+struct blob;
+struct error;
+struct fs;
+struct text;
 
 /* Adds the line "PATH:LINE:COL: reason" or "PATH: reason" to the log. Takes the lock. */
 void refuse_log(struct fs *fs, const char *path, const char *reason);

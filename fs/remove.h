@@ -5,7 +5,14 @@
 #ifndef WEIGHTFS_FS_REMOVE_H
 #define WEIGHTFS_FS_REMOVE_H
 
-#include "fs/place.h"
+#include <stdbool.h>
+
+struct blob;
+struct error;
+struct fs;
+struct inode;
+struct node;
+struct place;
 
 /* Whether the place's tensor is removed and renamed by this file: its .bin, or the .json
  * of one that has no other. */

@@ -11,6 +11,7 @@
 #include "decoders/base/plan.h"
 #include "decoders/base/source.h"
 #include "fs/commit.h"
+#include "fs/container_private.h"
 #include "fs/copy.h"
 #include "fs/file.h"
 #include <errno.h>

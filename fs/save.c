@@ -8,6 +8,7 @@
 #include "fs/save.h"
 #include "decoders/base/blob.h"
 #include "decoders/base/error.h"
+#include "decoders/base/model.h"
 #include "decoders/base/plan.h"
 #include "decoders/base/text.h"
 #include "decoders/base/tree.h"

@@ -5,7 +5,11 @@
 #ifndef WEIGHTFS_FS_SAVE_H
 #define WEIGHTFS_FS_SAVE_H
 
-#include "fs/accept.h"
+struct fs;
+struct inode;
+struct job;
+struct plan;
+struct undo;
 
 /* Jobs: flush and fsync; the last release; truncate by path (job->size, job->out). */
 int save_flush(struct fs *fs, struct job *job);

@@ -5,9 +5,11 @@
 #ifndef WEIGHTFS_FS_SAVER_H
 #define WEIGHTFS_FS_SAVER_H
 
-#include "fs/fs.h"
 #include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
 
+struct fs;
 struct inode;
 
 /* What is asked of the saver. Inodes are pinned while the job has them. */

@@ -4,7 +4,8 @@
 #ifndef WEIGHTFS_FS_VERIFY_H
 #define WEIGHTFS_FS_VERIFY_H
 
-#include "decoders/base/model.h"
+struct error;
+struct model;
 
 /* Compares every node that is known: path, kind, type; and what was edited: values
  * as data, elements where they are few. -EBADMSG with the path of the first difference.
