@@ -145,13 +145,20 @@ static void free_elements(const struct setting *s, void *elements)
 
 static hid_t create(hid_t object, const char *name, hid_t type, hid_t space)
 {
-	AUTO_HID list = H5Pcreate(H5P_ATTRIBUTE_CREATE);
+	hid_t list = H5Pcreate(H5P_ATTRIBUTE_CREATE), id, reason = -1;
 	const char *c;
 
 	for (c = name; *c != '\0'; c++)
 		if ((unsigned char)*c >= 0x80)
 			(void)H5Pset_char_encoding(list, H5T_CSET_UTF8);
-	return H5Acreate2(object, name, type, space, list, H5P_DEFAULT);
+	id = H5Acreate2(object, name, type, space, list, H5P_DEFAULT);
+	/* A call that succeeds forgets why the one before failed. */
+	if (id < 0)
+		reason = H5Eget_current_stack();
+	(void)H5Pclose(list);
+	if (reason >= 0)
+		(void)H5Eset_current_stack(reason);
+	return id;
 }
 
 static int write_new(struct setting *s, const void *elements, struct error *err)
