@@ -5,7 +5,7 @@
 #ifndef WEIGHTFS_MOUNT_COMMANDS_H
 #define WEIGHTFS_MOUNT_COMMANDS_H
 
-#include "mount/options.h"
+struct options;
 
 /* contained.c: runs a command that writes nothing but output in a child: where that ends
  * by a crash, a line says so. Returns twice, in both with the command's exit code. */

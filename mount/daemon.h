@@ -4,7 +4,7 @@
 #ifndef WEIGHTFS_MOUNT_DAEMON_H
 #define WEIGHTFS_MOUNT_DAEMON_H
 
-#include "mount/options.h"
+struct options;
 
 /*
  * Opens the model, mounts it, serves until it is unmounted, commits. `guardian` is the

@@ -9,6 +9,8 @@
 #define WEIGHTFS_MOUNT_FOLDERS_H
 
 #include "fs/fs.h"
+#include <stdint.h>
+#include <sys/types.h>
 
 struct folder_cache;
 

@@ -4,7 +4,7 @@
 #ifndef WEIGHTFS_MOUNT_GUARDIAN_H
 #define WEIGHTFS_MOUNT_GUARDIAN_H
 
-#include "mount/options.h"
+struct options;
 
 /*
  * Mounts options->model: chooses the mount point, starts the daemon and returns when the

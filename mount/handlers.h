@@ -5,8 +5,10 @@
 #define WEIGHTFS_MOUNT_HANDLERS_H
 
 #define FUSE_USE_VERSION 314
-#include "fs/fs.h"
 #include <fuse_lowlevel.h>
+#include <stdbool.h>
+
+struct fs;
 
 /* What a session's handlers share: the userdata of the session. Borrowed. */
 struct handlers {

@@ -4,9 +4,10 @@
 #ifndef WEIGHTFS_MOUNT_MOUNTPOINT_H
 #define WEIGHTFS_MOUNT_MOUNTPOINT_H
 
-#include "decoders/base/error.h"
 #include <stdbool.h>
 #include <sys/types.h>
+
+struct error;
 
 struct mountpoint {
 	char *path; /* absolute, without symbolic links; owned */

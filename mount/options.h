@@ -5,6 +5,9 @@
 #define WEIGHTFS_MOUNT_OPTIONS_H
 
 #include "fs/fs.h"
+#include <stdbool.h>
+
+struct error;
 
 /* Exit codes (weightfs(1)). */
 enum exit_code {
