@@ -6,7 +6,6 @@
 #include "decoders/base/text.h"
 #include "decoders/base/tree.h"
 #include "fs/container.h"
-#include "fs/control.h"
 #include "fs/fs_private.h"
 #include "fs/place.h"
 #include <errno.h>

@@ -10,7 +10,6 @@
 #include "fs/fs_private.h"
 #include "fs/inode.h"
 #include "fs/notify.h"
-#include "fs/place.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

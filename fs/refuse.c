@@ -9,7 +9,6 @@
 #include "decoders/base/tree.h"
 #include "fs/fs_private.h"
 #include "fs/keep.h"
-#include "fs/place.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>

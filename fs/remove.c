@@ -8,9 +8,7 @@
 #include "decoders/base/model.h"
 #include "decoders/base/text.h"
 #include "decoders/base/tree.h"
-#include "fs/accept.h"
 #include "fs/fs_private.h"
-#include "fs/pair.h"
 #include "fs/place.h"
 #include "fs/refuse.h"
 #include <errno.h>

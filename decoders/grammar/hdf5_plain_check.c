@@ -5,7 +5,6 @@
 #include "decoders/base/error.h"
 #include "decoders/base/text.h"
 #include "decoders/base/tree.h"
-#include "decoders/grammar/document.h"
 #include "decoders/grammar/hdf5.h"
 #include "decoders/grammar/hdf5_plain.h"
 #include "decoders/grammar/json.h"

@@ -9,7 +9,6 @@
 #include "decoders/base/blob.h"
 #include "decoders/base/error.h"
 #include "decoders/base/model.h"
-#include "decoders/base/names.h"
 #include "decoders/base/plan.h"
 #include "decoders/base/source.h"
 #include "decoders/base/text.h"
