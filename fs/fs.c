@@ -5,7 +5,6 @@
 #include "decoders/base/error.h"
 #include "decoders/base/model.h"
 #include "decoders/base/source.h"
-#include "fs/commits.h"
 #include "fs/container.h"
 #include "fs/control.h"
 #include "fs/fs_private.h"
@@ -202,12 +201,15 @@ int fs_open(struct fs **out, const char *model, const struct fs_options *options
 static int run_sync(struct fs *fs, struct job *job)
 {
 	struct error err = {0};
+	unsigned before = fs->refusals;
 	int rc = pending_commit(fs, &err);
 
 	(void)job;
-	pending_bring_back(fs);
-	if (rc < 0)
+	if (rc == 0 && fs->refusals != before)
+		rc = -EOPNOTSUPP; /* some of it was taken back, and logged */
+	else if (rc < 0)
 		refuse_log(fs, container_name(fs->container), err.text);
+	pending_bring_back(fs);
 	return rc;
 }
 

@@ -191,17 +191,55 @@ static void refuse_all(
 		refuse_one(fs, judgement->inodes[i], verdict);
 }
 
+/* What a file's last save brought is kept, and the old content is back. */
+static void take_file_back(struct fs *fs, struct node *node, enum inode_kind kind)
+{
+	AUTO_TEXT path = {0};
+	AUTO_BLOB *bytes = NULL;
+	struct inode *inode;
+
+	fs_own(fs);
+	inode = inode_of(fs, node, kind);
+	if (inode != NULL && inode->desk != NULL &&
+		(kind == INODE_BIN || inode->desk->shown != NULL)) {
+		(void)inode_accepted(fs, inode, &bytes, NULL);
+		inode_path(inode, &path);
+		blob_unref(&inode->desk->shown);
+		inode->desk->mtime = inode->desk->old_mtime;
+		inode->stale = true;
+		notify_inode(&fs->notifier, inode->ino);
+	}
+	fs_unlock(fs);
+	if (bytes != NULL && text_check(&path, NULL) == 0)
+		refuse_keep(fs, path.bytes, bytes);
+}
+
+/* An accepted edit that the container cannot take after all. */
+static void take_back(struct fs *fs, struct undo *undo)
+{
+	struct view *view = undo->value != NULL ? undo->value->views : NULL;
+
+	if (!undo->changed)
+		return;
+	for (; view != NULL; view = view->next)
+		take_file_back(fs, view->node, INODE_DOCUMENT);
+	if (undo->node != NULL && undo->content)
+		take_file_back(fs, undo->node, INODE_BIN);
+	if (undo->node != NULL)
+		take_file_back(fs, undo->node, INODE_SIDECAR);
+	undo_apply(fs, undo);
+	fs_own(fs);
+	pending_forget_lost(fs);
+	fs_unlock(fs);
+}
+
 int save_write(struct fs *fs, const char *path, struct undo *undo, struct plan **plan)
 {
 	struct error err = {0};
 	int rc = commits_write(fs, plan, &err);
 
-	if (rc == -EBADMSG) {
-		undo_apply(fs, undo);
-		fs_own(fs);
-		pending_forget_lost(fs);
-		fs_unlock(fs);
-	}
+	if (rc == -EBADMSG || rc == -EOPNOTSUPP)
+		take_back(fs, undo);
 	if (rc < 0)
 		refuse_log(fs, path, err.text);
 	return rc == -EBADMSG ? -EIO : rc;
