@@ -187,7 +187,7 @@ static int walk(struct ways *w, int64_t d, size_t *steps)
 	for (int64_t k = -d; k <= d && !end && *steps > 0; k += 2) {
 		int64_t x = arrival(w, d, k);
 
-		for (--*steps; x < w->n && x - k<w->m && * steps> 0; --*steps, x++)
+		for (--*steps; *steps > 0 && x < w->n && x - k < w->m; --*steps, x++)
 			if (!alike_at(w, x, x - k))
 				break;
 		*way(w, d, k) = x;
