@@ -69,6 +69,22 @@ static json_value layer_list(
 	return JSON_NONE;
 }
 
+/* Makes room for one more layer. */
+static bool layers_reserve(struct keras_config *config)
+{
+	uint32_t cap = config->cap != 0 ? config->cap * 2 : 64;
+	void *more;
+
+	if (config->n < config->cap)
+		return true;
+	more = realloc(config->layers, cap * sizeof *config->layers);
+	if (more == NULL)
+		return false;
+	config->layers = more;
+	config->cap = cap;
+	return true;
+}
+
 /* Adds the entry, if it has a name that can be one. */
 static bool layer_add(struct keras_config *config, json_value entry, uint32_t parent,
 	size_t prefix, size_t index, struct error *err)
@@ -95,17 +111,10 @@ static bool layer_add(struct keras_config *config, json_value entry, uint32_t pa
 		text_putc(strings, strings->bytes[i]);
 	text_printf(strings, "/%zu", index);
 	text_putc(strings, '\0');
-	if (config->n == config->cap) {
-		uint32_t cap = config->cap != 0 ? config->cap * 2 : 64;
-		void *more = realloc(config->layers, cap * sizeof *config->layers);
-
-		if (more == NULL) {
-			strings->failed = true;
-			(void)error_set(err, ENOMEM, "not enough memory");
-			return false;
-		}
-		config->layers = more;
-		config->cap = cap;
+	if (!layers_reserve(config)) {
+		strings->failed = true;
+		(void)error_set(err, ENOMEM, "not enough memory");
+		return false;
 	}
 	layer.top = parent == KERAS_NONE ? config->n : config->layers[parent].top;
 	config->layers[config->n++] = layer;

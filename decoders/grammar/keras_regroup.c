@@ -107,6 +107,19 @@ static int crew_add(struct regrouping *re, struct node *folder, struct error *er
 	return rc;
 }
 
+static int add_past(struct regrouping *re, struct past past, struct error *err)
+{
+	int rc = grow(
+		(void **)&re->pasts, re->n_pasts, &re->cap_pasts, sizeof *re->pasts, err);
+
+	if (rc < 0)
+		return rc;
+	re->pasts[re->n_pasts++] = past;
+	re->past_of[past.link] = re->n_pasts;
+	re->crews[past.group].n_past++;
+	return 0;
+}
+
 /* The weights of a layer as the container has them. */
 static int read_past(struct regrouping *re, uint32_t i, struct error *err)
 {
@@ -130,16 +143,10 @@ static int read_past(struct regrouping *re, uint32_t i, struct error *err)
 	rc = keras_names_read(&scope, weights, crew->below.n_datasets, err);
 	crew->first_past = re->n_pasts;
 	for (size_t k = 0; rc == 0 && k < crew->below.n_datasets; k++) {
-		uint32_t link = crew->below.datasets[k].link;
+		const struct past past = {
+			crew->below.datasets[k].link, i, KERAS_NONE, weights[k]};
 
-		rc = grow((void **)&re->pasts, re->n_pasts, &re->cap_pasts,
-			sizeof *re->pasts, err);
-		if (rc == 0) {
-			re->pasts[re->n_pasts++] =
-				(struct past){link, i, KERAS_NONE, weights[k]};
-			re->past_of[link] = re->n_pasts;
-			crew->n_past++;
-		}
+		rc = add_past(re, past, err);
 	}
 	free(weights);
 	return rc;
