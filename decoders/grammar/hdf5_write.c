@@ -116,14 +116,30 @@ static void set_box(const struct hdf5_target *t, uint64_t number, struct box *bo
 	}
 }
 
+/* Where the box's run number `index` begins in the blob. A run spans dimension `inner`
+ * and those behind it. */
+static uint64_t run_at(const struct hdf5_target *t, const struct box *box, unsigned inner,
+	uint64_t index)
+{
+	uint64_t at = 0, step = t->form->size;
+
+	for (unsigned i = t->rank; i-- > 0; step *= t->dims[i]) {
+		at += box->origin[i] * step;
+		if (i < inner) {
+			at += index % box->count[i] * step;
+			index /= box->count[i];
+		}
+	}
+	return at;
+}
+
 /* Reads the box's elements out of the blob, row by row; rows that follow each other in
  * both are one. */
 static int gather(const struct hdf5_target *t, const struct box *box, struct blob *blob,
 	unsigned char *bytes, struct error *err)
 {
-	size_t run = t->form->size, done;
-	uint64_t at, index, step;
-	unsigned i, inner = t->rank;
+	size_t run = t->form->size;
+	unsigned inner = t->rank;
 	int rc = 0;
 
 	while (inner > 0) {
@@ -131,21 +147,9 @@ static int gather(const struct hdf5_target *t, const struct box *box, struct blo
 		if (box->count[inner] != t->dims[inner])
 			break;
 	}
-	for (done = 0; rc == 0 && done < box->bytes; done += run) {
-		index = done / run;
-		at = 0;
-		step = t->form->size;
-		for (i = t->rank; i-- > 0;) {
-			if (i < inner) {
-				at += (box->origin[i] + index % box->count[i]) * step;
-				index /= box->count[i];
-			} else {
-				at += box->origin[i] * step;
-			}
-			step *= t->dims[i];
-		}
-		rc = blob_read_all(blob, at, bytes + done, run, err);
-	}
+	for (size_t done = 0; rc == 0 && done < box->bytes; done += run)
+		rc = blob_read_all(
+			blob, run_at(t, box, inner, done / run), bytes + done, run, err);
 	return rc;
 }
 
