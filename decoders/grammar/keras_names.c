@@ -119,6 +119,39 @@ void keras_names_write(const struct keras_weight *like, const char *old,
 	text_puts(out, like->name + like->tree + like->tree_len);
 }
 
+/* The place of a component among those that a layer makes; 0: not known. */
+static int turn(const char *s, size_t len)
+{
+	static const char *const turns[] = {"query", "key", "value", "attention_output",
+		"depthwise_kernel", "pointwise_kernel", "kernel", "recurrent_kernel",
+		"bias", "gamma", "beta", "moving_mean", "moving_variance", "mean",
+		"variance", "count"};
+
+	if (len > 8 && strncmp(s, "forward_", 8) == 0)
+		return 1;
+	if (len > 9 && strncmp(s, "backward_", 9) == 0)
+		return 2;
+	for (size_t i = 0; i < sizeof turns / sizeof *turns; i++)
+		if (strlen(turns[i]) == len && memcmp(turns[i], s, len) == 0)
+			return (int)i + 3;
+	return 0;
+}
+
+int keras_names_order(const char *one, const char *other)
+{
+	size_t i = 0, start = 0;
+	int a, b;
+
+	for (; one[i] == other[i] && one[i] != '\0'; i++)
+		if (one[i] == '/')
+			start = i + 1;
+	one += start;
+	other += start;
+	a = turn(one, strcspn(one, "/:"));
+	b = turn(other, strcspn(other, "/:"));
+	return a != 0 && b != 0 ? a - b : 0;
+}
+
 void keras_names_folder(const char *name, struct text *path)
 {
 	for (const char *end = name + strcspn(name, "/"); *end != '\0';

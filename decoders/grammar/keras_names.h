@@ -51,6 +51,13 @@ int keras_names_read(const struct keras_scope *scope, struct keras_weight *weigh
 void keras_names_write(const struct keras_weight *like, const char *old,
 	const char *layer, const char *tree, struct text *out);
 
+/*
+ * The order of two weights of a layer: negative, positive, or 0 where it is not known.
+ * Keras fills a layer from the list of its weights by position alone, and its own layers
+ * make them in a fixed order (build() in keras/layers), which new weights must follow.
+ */
+int keras_names_order(const char *one, const char *other);
+
 /* Appends the path of the folder of a layer's name. */
 void keras_names_folder(const char *name, struct text *path);
 

@@ -497,6 +497,18 @@ static void listing_put(struct listing *listing, const char *name)
 	listing->n++;
 }
 
+/* A new weight stands before the first that its layer makes later. */
+static void listing_insert(struct listing *listing, const char *name)
+{
+	size_t at = 0;
+
+	while (at < listing->names.len &&
+		keras_names_order(name, listing->names.bytes + at) >= 0)
+		at += strlen(listing->names.bytes + at) + 1;
+	text_splice(&listing->names, at, 0, name, strlen(name) + 1);
+	listing->n++;
+}
+
 /* What a name of a crew's weight_names becomes; NULL: nothing. A name that leads nowhere
  * stays: it is not ours to mend. */
 static const char *renamed_weight(struct regrouping *re, uint32_t i, const char *old)
@@ -541,7 +553,7 @@ static int list_weights(struct regrouping *re, uint32_t i, struct error *err)
 
 		if (past != KERAS_NONE && re->pasts[past].group == i)
 			continue;
-		listing_put(&now, re->members[k].name);
+		listing_insert(&now, re->members[k].name);
 		now.changed = true;
 	}
 	rc = text_check(&now.names, err);
