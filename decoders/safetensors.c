@@ -53,13 +53,9 @@ struct decoding {
 	const char *text; /* of the header */
 	uint64_t data_off, data_len;
 	struct node *layers;
-	struct text name;     /* of the tensor at hand */
-	struct range *ranges; /* of sound tensors */
+	struct text name;		  /* of the tensor at hand */
+	struct safetensors_range *ranges; /* of sound tensors */
 	size_t n_ranges;
-};
-
-struct range {
-	uint64_t begin, end;
 };
 
 /* Checks where the elements lie. */
@@ -82,7 +78,7 @@ static int decode_range(struct decoding *d, const struct safetensors_entry *entr
 	tensor->source = d->model->source;
 	tensor->off = d->data_off + entry->begin;
 	tensor->flags |= TENSOR_SPAN;
-	d->ranges[d->n_ranges++] = (struct range){entry->begin, entry->end};
+	d->ranges[d->n_ranges++] = (struct safetensors_range){entry->begin, entry->end};
 	return 0;
 }
 
@@ -186,42 +182,9 @@ static void decode_metadata(struct decoding *d, json_value member)
 		model_set_readonly(d->model, "%s: %s", SAFETENSORS_METADATA, why.text);
 }
 
-static int compare_ranges(const void *a, const void *b)
-{
-	const struct range *x = a, *y = b;
-
-	if (x->begin != y->begin)
-		return x->begin < y->begin ? -1 : 1;
-	return x->end < y->end ? -1 : x->end > y->end;
-}
-
-/* Every byte behind the header must belong to one tensor. */
-static void decode_cover(struct decoding *d)
-{
-	struct range *ranges = d->ranges;
-	uint64_t at = 0;
-	size_t i = 1;
-
-	while (i < d->n_ranges && compare_ranges(&ranges[i - 1], &ranges[i]) <= 0)
-		i++;
-	if (i < d->n_ranges)
-		qsort(ranges, d->n_ranges, sizeof *ranges, compare_ranges);
-	for (i = 0; i < d->n_ranges && ranges[i].begin == at; i++)
-		at = ranges[i].end;
-	if (i < d->n_ranges)
-		model_set_readonly(d->model,
-			"data_offsets: expected a tensor that begins at %" PRIu64
-			", found the next one at %" PRIu64,
-			at, ranges[i].begin);
-	if (i == d->n_ranges && at != d->data_len)
-		model_set_readonly(d->model,
-			"expected the last tensor to end at %" PRIu64
-			", where the file ends, found %" PRIu64,
-			d->data_len, at);
-}
-
 static int decode_members(struct decoding *d, struct error *err)
 {
+	struct error why = {0};
 	uint64_t origin = 0;
 	int rc = 0;
 
@@ -233,8 +196,9 @@ static int decode_members(struct decoding *d, struct error *err)
 		else
 			rc = decode_tensor(d, v, origin, err);
 	}
-	if (rc == 0)
-		decode_cover(d);
+	if (rc == 0 &&
+		safetensors_ranges_check(d->ranges, d->n_ranges, d->data_len, &why) < 0)
+		model_set_readonly(d->model, "%s", why.text);
 	return rc;
 }
 

@@ -282,3 +282,37 @@ int safetensors_metadata_check(const struct json *json, json_value metadata,
 	return error_set(err, EINVAL, "%.*s: expected a string, found %s", (int)key.len,
 		key.bytes, found);
 }
+
+static int compare_ranges(const void *a, const void *b)
+{
+	const struct safetensors_range *x = a, *y = b;
+
+	if (x->begin != y->begin)
+		return x->begin < y->begin ? -1 : 1;
+	return x->end < y->end ? -1 : x->end > y->end;
+}
+
+int safetensors_ranges_check(
+	struct safetensors_range *ranges, size_t n, uint64_t len, struct error *err)
+{
+	uint64_t at = 0;
+	size_t i = 1;
+
+	while (i < n && compare_ranges(&ranges[i - 1], &ranges[i]) <= 0)
+		i++;
+	if (i < n)
+		qsort(ranges, n, sizeof *ranges, compare_ranges);
+	for (i = 0; i < n && ranges[i].begin == at; i++)
+		at = ranges[i].end;
+	if (i < n)
+		return error_set(err, EINVAL,
+			"data_offsets: expected a tensor that begins at %" PRIu64
+			", found the next one at %" PRIu64,
+			at, ranges[i].begin);
+	if (at != len)
+		return error_set(err, EINVAL,
+			"expected the last tensor to end at %" PRIu64
+			", where the file ends, found %" PRIu64,
+			len, at);
+	return 0;
+}

@@ -58,6 +58,17 @@ struct safetensors_entry {
  * counts, unknown ones are allowed. */
 int safetensors_entry_read(struct safetensors_entry *entry, const struct json *json,
 	json_value member, struct error *err);
+
+/* The elements of a tensor, counted from the first tensor's. */
+struct safetensors_range {
+	uint64_t begin, end;
+};
+
+/* Whether every byte of the `len` behind the header belongs to one tensor: 0, or -EINVAL
+ * with the first that does not. Sorts the ranges if need be. */
+int safetensors_ranges_check(
+	struct safetensors_range *ranges, size_t n, uint64_t len, struct error *err);
+
 /* The dtype of an entry. A name that the specification does not have yet is a type of its
  * own, without a size. -EINVAL for what can be none. */
 int safetensors_dtype(const struct json *json, json_value v, const struct dtype **out,
