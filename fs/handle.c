@@ -278,8 +278,8 @@ void fs_release(struct fs *fs, fs_ino ino, uint64_t number, struct fs_done *done
 	inode->handles--;
 	inode->writers -= handle->write;
 	last = handle->write && inode->writers == 0;
-	if (last && inode->desk != NULL && inode->desk->staged == NULL)
-		blob_unref(&inode->desk->base);
+	if (last)
+		save_done(fs, inode);
 	text_done(&handle->text);
 	free(handle);
 	if (last) {

@@ -64,6 +64,7 @@ struct desk {
 	bool dirty;	   /* written since it was last judged */
 	bool emptied;	   /* cut to nothing (or new) and not written since */
 	bool written;	   /* somebody wrote bytes: not only cut, moved or left over */
+	bool merged;	   /* `shown` lacks what another view brought meanwhile */
 	bool waiting;	   /* closed; its sidecar (or elements) is being written too */
 	unsigned layers;   /* overlays over each other, at most */
 	int verdict; /* of what is staged and no longer dirty: 0 or a negative errno */

@@ -154,9 +154,10 @@ static int begin(struct fs *fs, struct inode *inode, struct judgement *judgement
 	return 1;
 }
 
-static void settle_all(struct fs *fs, struct judgement *judgement)
+static void settle_all(struct fs *fs, struct judgement *judgement, bool merge)
 {
 	fs_own(fs);
+	judgement->inodes[0]->desk->merged = merge;
 	for (int i = 0; i < 2 && judgement->inodes[i] != NULL; i++)
 		save_settle(judgement->inodes[i]);
 	fs_unlock(fs);
@@ -245,11 +246,38 @@ int save_write(struct fs *fs, const char *path, struct undo *undo, struct plan *
 	return rc == -EBADMSG ? -EIO : rc;
 }
 
+/* Whether a text says something else by now than when who saves it opened it. */
+static bool is_merge(struct fs *fs, const struct judgement *judgement)
+{
+	const struct saved *saved = &judgement->saved;
+	AUTO_BLOB *now = NULL;
+
+	return judgement->inodes[0]->kind == INODE_DOCUMENT && saved->base != NULL &&
+	       inode_accepted(fs, judgement->inodes[0], &now, NULL) == 0 &&
+	       blob_equal(saved->base, now, NULL) == 0;
+}
+
+void save_done(struct fs *fs, struct inode *inode)
+{
+	struct desk *desk = inode->desk;
+
+	if (inode->writers > 0 || desk == NULL || desk->staged != NULL)
+		return;
+	blob_unref(&desk->base);
+	if (!desk->merged)
+		return;
+	desk->merged = false;
+	blob_unref(&desk->shown);
+	inode->stale = true;
+	notify_inode(&fs->notifier, inode->ino);
+}
+
 static int judge(struct fs *fs, struct judgement *judgement)
 {
 	AUTO_UNDO undo = {0};
 	AUTO_PLAN *plan = NULL;
 	struct error err = {0};
+	bool merge = is_merge(fs, judgement);
 	int rc = accept_saved(fs, &judgement->saved, &undo, &err);
 
 	if (rc == 0)
@@ -258,7 +286,7 @@ static int judge(struct fs *fs, struct judgement *judgement)
 		refuse_all(fs, judgement, rc, &err);
 		return rc;
 	}
-	settle_all(fs, judgement);
+	settle_all(fs, judgement, merge);
 	return save_write(fs, judgement->path.bytes, &undo, &plan);
 }
 
@@ -342,15 +370,17 @@ int save_release(struct fs *fs, struct job *job)
 	rc = look_at_release(inode);
 	if (rc == 1 && inode->kind != INODE_FILE)
 		rc = begin(fs, inode, &judgement);
-	else if (rc == 0 && inode->writers == 0 && inode->desk != NULL &&
-		 inode->desk->staged == NULL)
-		blob_unref(&inode->desk->base);
 	fs_unlock(fs);
 	if (rc == 2)
 		return give_up(fs, inode);
 	if (rc == 1 && inode->kind == INODE_FILE)
 		return pair_save(fs, inode, true);
-	return rc == 1 ? judge(fs, &judgement) : rc;
+	if (rc == 1)
+		rc = judge(fs, &judgement);
+	fs_own(fs);
+	save_done(fs, inode);
+	fs_unlock(fs);
+	return rc;
 }
 
 /* Truncating by path. */

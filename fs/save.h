@@ -24,4 +24,8 @@ void save_settle(struct inode *inode);
 /* Writes what was judged (takes the plan), logs a failure. Not exclusively. */
 int save_write(struct fs *fs, const char *path, struct undo *undo, struct plan **plan);
 
+/* The last writer has gone: what a save brought is shown with what others brought while
+ * its file was open. Exclusively. */
+void save_done(struct fs *fs, struct inode *inode);
+
 #endif
