@@ -1,4 +1,5 @@
-/* The formats, in the order in which they are probed. A new format is one file and one line here. */
+/* The formats, in the order in which they are probed. A new format is one file and one
+ * line here. */
 DECODER(safetensors)
 DECODER(keras)
 DECODER(hdf5)
