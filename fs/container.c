@@ -325,6 +325,12 @@ int container_folder(const struct container *container)
 	return container->beside.folder;
 }
 
+int container_spills(const struct container *container)
+{
+	return container->elsewhere.folder >= 0 ? container->elsewhere.folder
+						: container->beside.folder;
+}
+
 const struct stat *container_stat(const struct container *container)
 {
 	return &container->st;

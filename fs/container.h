@@ -49,6 +49,9 @@ const char *container_readonly(const struct container *container);
 const char *container_path(const struct container *container);
 const char *container_name(const struct container *container);
 int container_folder(const struct container *container);
+/* The descriptor of a folder for temporary files: beside the container, or where the
+ * journal goes, since the first may not be writable. */
+int container_spills(const struct container *container);
 /* stat of the file as of the last open, commit or reload; "patch", "rewrite" or
  * "read-only" for info.json. */
 const struct stat *container_stat(const struct container *container);

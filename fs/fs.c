@@ -127,7 +127,7 @@ static void init_pool(struct fs *fs)
 	if (pool->in_memory > pool->limit)
 		pool->in_memory = pool->limit;
 	if (fs_frozen(fs) == NULL)
-		pool->dir = openat(container_folder(fs->container), ".",
+		pool->dir = openat(container_spills(fs->container), ".",
 			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
