@@ -148,6 +148,11 @@ lint:
 measure:
 	@$(PYTHON) scripts/measure
 
+bench:
+	@scripts/install-deps check
+	$(SUBMAKE) all
+	@BUILD=$(BUILD) scripts/bench $(if $(QUICK),--quick)
+
 interop:
 	@scripts/install-deps interop
 	$(SUBMAKE) all
@@ -174,6 +179,6 @@ clean:
 	rm -rf $(BUILD)/obj $(BUILD)/unit $(BUILD)/fuzz $(BUILD)/libfuzzer $(BUILD)/tests \
 		$(BUILD)/asan $(LIBRARY) $(PROGRAM)
 
-.PHONY: all units fuzzers demo check check-built check-system check-asan fuzz lint measure \
+.PHONY: all units fuzzers demo check check-built check-system check-asan fuzz lint measure bench \
 	interop fixtures install uninstall clean
 .DELETE_ON_ERROR:
