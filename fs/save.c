@@ -234,12 +234,20 @@ static void take_back(struct fs *fs, struct undo *undo)
 	fs_unlock(fs);
 }
 
+/* Whether a commit would fail again and again for what this edit asks, and every other
+ * edit with it. */
+static bool is_its_own(int rc)
+{
+	return rc == -EBADMSG || rc == -EOPNOTSUPP || rc == -ENOSPC || rc == -EDQUOT ||
+	       rc == -EFBIG;
+}
+
 int save_write(struct fs *fs, const char *path, struct undo *undo, struct plan **plan)
 {
 	struct error err = {0};
 	int rc = commits_write(fs, plan, &err);
 
-	if (rc == -EBADMSG || rc == -EOPNOTSUPP)
+	if (rc < 0 && is_its_own(rc))
 		take_back(fs, undo);
 	if (rc < 0)
 		refuse_log(fs, path, err.text);
