@@ -34,6 +34,24 @@ static int report(void *arg, const char *name, const char *value)
 	return 0;
 }
 
+/* Bytes from one index of each dimension to the next, in C order as NAME.bin is. */
+static void report_stride(struct asked *asked, const struct tensor *type)
+{
+	uint64_t stride[UINT8_MAX], step = dtype_size(type->dtype);
+	AUTO_TEXT list = {0};
+
+	if (step == 0 || type->rank > UINT8_MAX || (type->flags & TENSOR_NO_BIN) != 0)
+		return;
+	for (unsigned i = type->rank; i-- > 0; step *= type->shape[i])
+		stride[i] = step;
+	text_puts(&list, "[");
+	for (unsigned i = 0; i < type->rank; i++)
+		text_printf(&list, "%s%" PRIu64, i > 0 ? ", " : "", stride[i]);
+	text_puts(&list, "]");
+	if (!list.failed)
+		report(asked, "stride", list.bytes);
+}
+
 static void report_tensor(struct asked *asked, const struct tensor *type)
 {
 	AUTO_TEXT shape = {0}, offset = {0};
@@ -45,6 +63,7 @@ static void report_tensor(struct asked *asked, const struct tensor *type)
 	text_puts(&shape, "]");
 	if (!shape.failed && (type->flags & TENSOR_NULL) == 0)
 		report(asked, "shape", shape.bytes);
+	report_stride(asked, type);
 	text_printf(&offset, "%" PRIu64, type->off);
 	if (!offset.failed && (type->flags & TENSOR_SPAN) != 0)
 		report(asked, "offset", offset.bytes);
