@@ -325,6 +325,13 @@ static int add_pair(
 	return save_write(fs, arrival->path.bytes, &undo, &plan);
 }
 
+/* Whether its writer is not done: has written what nobody judged, or nothing so far. */
+static bool in_the_making(const struct inode *half)
+{
+	return half->writers > 0 &&
+	       (half->desk->dirty || half->desk->emptied || !half->desk->written);
+}
+
 /* The other half, closed or at least judged; NULL: not yet. */
 static struct inode *find_half(struct fs *fs, const struct place *place)
 {
@@ -337,7 +344,7 @@ static struct inode *find_half(struct fs *fs, const struct place *place)
 	inode = other.entry->inode;
 	if (inode == NULL || inode->kind != INODE_FILE || inode->desk->staged == NULL)
 		return NULL;
-	return inode->writers > 0 && inode->desk->dirty ? NULL : inode;
+	return in_the_making(inode) ? NULL : inode;
 }
 
 /* 1: both halves are frozen, to be judged; 0: it has to wait. Exclusively. */

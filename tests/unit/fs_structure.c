@@ -264,6 +264,30 @@ static void grafts(void)
 	CHECK_INT(session_end(&s), 0);
 }
 
+static void overlaps(void)
+{
+	struct session s = {0};
+	uint64_t bin, json;
+	fs_ino bin_ino, json_ino;
+
+	unit_begin("a half that closes while the other is new and empty waits for it");
+	if (!session_begin(&s, "overlaps"))
+		return;
+	CHECK_INT(
+		session_open(&s, "layers/n.bin", O_WRONLY | O_CREAT, &bin_ino, &bin), 0);
+	CHECK_INT(fs_write(s.fs, bin_ino, bin, (float[]){1, 2}, 8, 0), 8);
+	CHECK_INT(session_open(&s, "layers/n.json", O_WRONLY | O_CREAT, &json_ino, &json),
+		0);
+	CHECK_INT(session_close(&s, bin_ino, bin), 0);
+	session_logged(&s, "", 0);
+	CHECK_INT(fs_write(s.fs, json_ino, json, TWO, strlen(TWO), 0), strlen(TWO));
+	CHECK_INT(session_close(&s, json_ino, json), 0);
+	session_logged(&s, "", 0);
+	session_again(&s);
+	HAS(&s, "layers/n.bin", 1, 2);
+	CHECK_INT(session_end(&s), 0);
+}
+
 static void others(void)
 {
 	struct session s = {0};
@@ -344,6 +368,7 @@ int main(void)
 	removes();
 	renames();
 	grafts();
+	overlaps();
 	others();
 	lists();
 	return unit_end();
