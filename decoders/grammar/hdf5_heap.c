@@ -1,12 +1,18 @@
 /*
- * hdf5_heap: a look at global heap collections before libhdf5 gets them.
+ * hdf5_heap: a look at heaps before libhdf5 gets them.
  *
  *	"GCOL" | version 1 | 3 bytes | size of the collection | objects
  *	object: index, u16 | references, u16 | 4 bytes | size | bytes, padded to 8
  *
  * Strings and sequences of variable length lie in these. libhdf5 1.10 follows the sizes
- *of objects without end where one is 0, and copies more than there is where one is too
+ * of objects without end where one is 0, and copies more than there is where one is too
  * large; so a collection whose objects do not add up is not given to it.
+ *
+ *	"HEAP" | version 0 | 3 bytes | size of the names | free list | address of the
+ *names
+ *
+ * Names of old groups lie in these. libhdf5 does not notice that it has no memory for as
+ * many as this says, so that has to be no more than the file has.
  */
 #include "decoders/grammar/hdf5_private.h"
 #include <stdlib.h>
@@ -47,23 +53,41 @@ static bool adds_up(const unsigned char *bytes, uint64_t size, size_t width)
 	return true;
 }
 
-bool hdf5_heap_suspicious(
-	struct hdf5_image *image, uint64_t off, const unsigned char *start, size_t len)
+static bool global_heap_suspicious(
+	struct hdf5_image *image, uint64_t off, const unsigned char *start)
 {
-	size_t width = image->length_size;
+	uint64_t size = hdf5_little(start + 8, image->length_size);
 	unsigned char *bytes;
-	uint64_t size;
 	bool sound;
 
-	if (len < 8 + width || len > FIRST_READ || memcmp(start, "GCOL\1", 5) != 0)
-		return false;
-	size = hdf5_little(start + 8, width);
 	if (size < FIRST_READ || size > COLLECTION_MAX || off > image->size ||
 		size > image->size - off)
 		return true;
 	bytes = malloc(size);
 	sound = bytes != NULL && hdf5_image_read(image, off, bytes, size, NULL) == 0 &&
-		adds_up(bytes, size, width);
+		adds_up(bytes, size, image->length_size);
 	free(bytes);
 	return !sound;
+}
+
+/* A local heap's names are in one piece, which an edit may not have written yet. */
+static bool local_heap_suspicious(struct hdf5_image *image, const unsigned char *start)
+{
+	size_t width = image->length_size;
+	uint64_t size = hdf5_little(start + 8, width);
+	uint64_t at = hdf5_little(start + 8 + 2 * width, image->address_size);
+
+	return !image->writable && (at > image->size || size > image->size - at);
+}
+
+bool hdf5_heap_suspicious(
+	struct hdf5_image *image, uint64_t off, const unsigned char *start, size_t len)
+{
+	size_t head = 8 + 2 * image->length_size + image->address_size;
+
+	if (len < head || len > FIRST_READ)
+		return false;
+	if (memcmp(start, "GCOL\1", 5) == 0)
+		return global_heap_suspicious(image, off, start);
+	return memcmp(start, "HEAP", 5) == 0 && local_heap_suspicious(image, start);
 }

@@ -22,6 +22,7 @@
 #define PREFIX_MAX 36	      /* of version 2, with all that may be in it */
 #define PREFIX_1 16
 #define CHECKSUM_LEN 4
+#define COMMITTED 2
 #define HAS_ORDER 0x04 /* flags of a header of version 2 */
 #define HAS_LIMITS 0x10
 #define HAS_TIMES 0x20
@@ -152,5 +153,42 @@ int hdf5_messages(struct hdf5_image *image, uint64_t address, hdf5_message_fn fn
 		free(bytes);
 	}
 	free(h.blocks);
+	return rc;
+}
+
+static int keep_type(void *arg, const struct hdf5_message *m, struct error *err)
+{
+	struct hdf5_message *out = arg;
+	unsigned char *copy;
+
+	if (m->type != HDF5_MESSAGE_TYPE || out->bytes != NULL)
+		return 0;
+	copy = malloc(m->len + 1);
+	if (copy == NULL)
+		return error_set(err, ENOMEM, "not enough memory for a datatype");
+	memcpy(copy, m->bytes, m->len);
+	*out = *m;
+	out->bytes = copy;
+	return 0;
+}
+
+/* version 2 or 3 | kind, 2: in another object's header | address */
+int hdf5_shared_type(struct hdf5_image *image, const unsigned char *bytes, size_t len,
+	struct hdf5_message *out, struct error *err)
+{
+	struct hdf5_message type = {0};
+	int rc;
+
+	if (len < 2 + image->address_size || bytes[0] < 2 || bytes[0] > 3 ||
+		bytes[1] != COMMITTED)
+		return error_set(err, EIO, "a datatype that is shared in a way unknown");
+	rc = hdf5_messages(image, hdf5_little(bytes + 2, image->address_size), keep_type,
+		&type, err);
+	if (rc == 0 && (type.bytes == NULL || (type.flags & HDF5_MESSAGE_SHARED) != 0))
+		rc = error_set(err, EIO, "a shared datatype that leads to none");
+	if (rc == 0)
+		*out = type;
+	else
+		free((void *)type.bytes);
 	return rc;
 }

@@ -91,6 +91,11 @@ int hdf5_image_plan(struct hdf5_image *image, struct plan *plan, struct error *e
 
 uint64_t hdf5_little(const unsigned char *bytes, size_t n);
 
+#define HDF5_MESSAGE_TYPE 0x03 /* a datatype */
+#define HDF5_MESSAGE_LAYOUT 0x08
+#define HDF5_MESSAGE_ATTRIBUTE 0x0c
+#define HDF5_MESSAGE_SHARED 0x02 /* in `flags`: its body is elsewhere */
+
 /* A message of an object header; `bytes` are borrowed for the call. */
 struct hdf5_message {
 	unsigned type, flags;
@@ -104,6 +109,10 @@ typedef int (*hdf5_message_fn)(
  * not add up. */
 int hdf5_messages(struct hdf5_image *image, uint64_t address, hdf5_message_fn fn,
 	void *arg, struct error *err);
+/* The datatype that a shared message leads to (`bytes` of that message): a copy, whose
+ * bytes the caller frees. -EIO where it leads to none. */
+int hdf5_shared_type(struct hdf5_image *image, const unsigned char *bytes, size_t len,
+	struct hdf5_message *out, struct error *err);
 /* Whether libhdf5 can be given an object: -EIO with the reason where its datatype or its
  * attributes, which it trusts, do not add up. Attributes that are stored outside of the
  * header are not looked at. */
@@ -122,7 +131,7 @@ int hdf5_check_values_locked(
 
 /* --- hdf5_heap.c --- */
 
-/* Whether what libhdf5 reads at `off` begins a global heap collection that is damaged. */
+/* Whether what libhdf5 reads at `off` begins a heap that is damaged. */
 bool hdf5_heap_suspicious(
 	struct hdf5_image *image, uint64_t off, const unsigned char *start, size_t len);
 

@@ -11,9 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DATATYPE 0x03
-#define LAYOUT 0x08
-#define SHARED 0x02
 #define PIECE (1u << 16) /* bytes of elements that are read at once */
 
 /* A dataset being looked at. */
@@ -48,32 +45,26 @@ static int keep_message(void *arg, const struct hdf5_message *m, struct error *e
 {
 	struct stored *stored = arg;
 
-	if (m->type == DATATYPE)
+	if (m->type == HDF5_MESSAGE_TYPE)
 		return keep(&stored->type, m, err);
-	return m->type == LAYOUT ? keep(&stored->layout, m, err) : 0;
+	return m->type == HDF5_MESSAGE_LAYOUT ? keep(&stored->layout, m, err) : 0;
 }
 
 /* A named type is in the header of an object of its own. */
 static int follow_type(struct stored *stored, struct error *err)
 {
-	struct hdf5_image *image = &stored->hdf5->image;
-	const struct hdf5_message *m = &stored->type;
-	struct hdf5_message layout = stored->layout;
-	uint64_t address;
+	struct hdf5_message named;
 	int rc;
 
-	if (m->bytes == NULL || (m->flags & SHARED) == 0)
+	if (stored->type.bytes == NULL || (stored->type.flags & HDF5_MESSAGE_SHARED) == 0)
 		return 0;
-	/* version 2 or 3, kind, address */
-	if (m->len < 2 + image->address_size || m->bytes[0] < 2 || m->bytes[0] > 3)
-		return error_set(
-			err, EOPNOTSUPP, "a datatype that is shared in an old way");
-	address = hdf5_little(m->bytes + 2, image->address_size);
-	stored->layout.bytes = NULL;
-	rc = hdf5_messages(image, address, keep_message, stored, err);
-	free((void *)stored->layout.bytes);
-	stored->layout = layout;
-	return rc;
+	rc = hdf5_shared_type(
+		&stored->hdf5->image, stored->type.bytes, stored->type.len, &named, err);
+	if (rc < 0)
+		return rc;
+	free((void *)stored->type.bytes);
+	stored->type = named;
+	return 0;
 }
 
 static int read_header(struct stored *stored, uint64_t address, struct error *err)
@@ -84,7 +75,7 @@ static int read_header(struct stored *stored, uint64_t address, struct error *er
 		rc = follow_type(stored, err);
 	if (rc < 0)
 		return rc;
-	if (stored->type.len < 8 || (stored->type.flags & SHARED) != 0)
+	if (stored->type.len < 8)
 		return error_set(err, EIO, "expected a datatype, found none");
 	stored->size = hdf5_little(stored->type.bytes + 4, 4);
 	return stored->size > 0 && stored->size <= PIECE

@@ -16,9 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DATATYPE 0x03
-#define ATTRIBUTE 0x0c
-#define SHARED 0x02 /* flags of a message: its body is elsewhere */
+#define SHARED_TYPE 1 /* flags of an attribute: messages in it that are shared */
+#define SHARED_SPACE 2
 #define TYPE_DEPTH_MAX 32
 #define ROOM_FREE (64u << 20)
 #define STEPS_FREE 10000000 /* types, and objects of heaps, that are looked at */
@@ -270,6 +269,9 @@ static int walk_variable(struct look *l, struct piece *in, const unsigned char *
 
 	if (rc < 0)
 		return rc;
+	/* A sequence or a string: libhdf5 takes anything else for one half. */
+	if ((type->flags & 0x0f) > 1)
+		return unsound(l, "a type of variable length of an unknown kind");
 	if (type->size != 8 + l->image->address_size || base.size > UINT32_MAX)
 		return unsound(l, "a type of variable length that is no reference");
 	type->variable = true;
@@ -390,6 +392,37 @@ static int check_elements(
 	return type.variable ? walk_elements(l, type_at, data.p, count, 0) : 0;
 }
 
+/* The same where the type has a name, and so a header of its own. */
+static int check_named(
+	struct look *l, struct piece shared, struct piece space, struct piece data)
+{
+	struct hdf5_message type = {0};
+	int rc = hdf5_shared_type(l->image, shared.p, shared.left, &type, l->err);
+
+	if (rc == 0)
+		rc = check_elements(l, (struct piece){type.bytes, type.len}, space, data);
+	free((void *)type.bytes);
+	return rc;
+}
+
+/* A datatype message, or one that leads to another's. */
+static int check_type(struct look *l, const struct hdf5_message *m)
+{
+	struct hdf5_message named = {0};
+	struct piece in = {m->bytes, m->len};
+	struct type type;
+	int rc = 0;
+
+	if ((m->flags & HDF5_MESSAGE_SHARED) != 0) {
+		rc = hdf5_shared_type(l->image, m->bytes, m->len, &named, l->err);
+		in = (struct piece){named.bytes, named.len};
+	}
+	if (rc == 0)
+		rc = walk_type(l, &in, NULL, 0, &type);
+	free((void *)named.bytes);
+	return rc;
+}
+
 /* version | flags | lengths of name, type and space, u16 each | [character set] */
 static int check_attribute(struct look *l, struct piece in)
 {
@@ -410,24 +443,23 @@ static int check_attribute(struct look *l, struct piece in)
 		if (i > 0)
 			part[i - 1] = (struct piece){name, len};
 	}
-	/* Named types, and spaces that are shared, lie in objects of their own. */
-	if (head[0] > 1 && (head[1] & 3) != 0)
-		return 0;
+	if (head[0] > 1 && (head[1] & SHARED_SPACE) != 0)
+		return unsound(l, "an attribute with a dataspace that is shared");
+	if (head[0] > 1 && (head[1] & SHARED_TYPE) != 0)
+		return check_named(l, part[0], part[1], in);
 	return check_elements(l, part[0], part[1], in);
 }
 
 static int check_message(void *arg, const struct hdf5_message *m, struct error *err)
 {
 	struct look *l = arg;
-	struct piece in = {m->bytes, m->len};
-	struct type type;
 
 	(void)err;
-	if ((m->flags & SHARED) != 0)
+	if (m->type == HDF5_MESSAGE_TYPE)
+		return check_type(l, m);
+	if (m->type != HDF5_MESSAGE_ATTRIBUTE || (m->flags & HDF5_MESSAGE_SHARED) != 0)
 		return 0;
-	if (m->type == DATATYPE)
-		return walk_type(l, &in, NULL, 0, &type);
-	return m->type == ATTRIBUTE ? check_attribute(l, in) : 0;
+	return check_attribute(l, (struct piece){m->bytes, m->len});
 }
 
 int hdf5_check_object(struct hdf5_image *image, uint64_t address, struct error *err)

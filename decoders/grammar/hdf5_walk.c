@@ -257,46 +257,74 @@ static enum hdf5_kind kind_of(H5O_type_t type)
 	}
 }
 
-static void add_object(struct walk *walk, hid_t group, uint32_t link, const char *name)
+/* What kind of object is at an address that nobody has met; HDF5_DAMAGED: `why` says so.
+ * Our own look comes first: libhdf5 gets nothing that does not add up. */
+static enum hdf5_kind judge(struct walk *walk, hid_t group, const char *name,
+	haddr_t address, struct error *why)
+{
+	H5O_info_t info;
+	int rc = hdf5_check_object(&walk->hdf5->image, address, why);
+
+	if (rc == -ENOMEM)
+		walk->code = error_set(walk->err, ENOMEM, "%s", why->text);
+	if (rc < 0)
+		return HDF5_DAMAGED;
+	if (H5Oget_info_by_name2(group, name, &info, H5O_INFO_BASIC, H5P_DEFAULT) < 0)
+		(void)hdf5_fail_locked(why, EIO, "object cannot be read");
+	else if (info.addr != address || kind_of(info.type) == HDF5_DAMAGED)
+		(void)error_set(why, EIO, "object of an unknown kind");
+	else
+		return kind_of(info.type);
+	return HDF5_DAMAGED;
+}
+
+static void add_new(
+	struct walk *walk, hid_t group, uint32_t link, const char *name, haddr_t address)
 {
 	struct hdf5 *hdf5 = walk->hdf5;
 	struct error why = {0};
-	H5O_info_t info;
+	enum hdf5_kind kind;
 	uint32_t object;
-	int rc;
 
-	if (H5Oget_info_by_name2(group, name, &info, H5O_INFO_BASIC, H5P_DEFAULT) < 0) {
-		(void)hdf5_fail_locked(&why, EIO, "object cannot be read");
-		add_damaged(walk, link, why.text);
-		return;
-	}
-	if (kind_of(info.type) == HDF5_DAMAGED) {
-		add_damaged(walk, link, "object of an unknown kind");
-		return;
-	}
-	object = hdf5_at_address(hdf5, info.addr);
-	hdf5->links[link].object = object;
-	if (object != 0) {
-		meet_again(hdf5, object, link);
-		return;
-	}
 	walk->code = grow_addresses(hdf5, walk->err);
 	if (walk->code < 0)
 		return;
-	rc = hdf5_check_object(&hdf5->image, info.addr, &why);
-	if (rc == -ENOMEM)
-		walk->code = error_set(walk->err, ENOMEM, "%s", why.text);
-	else if (rc < 0)
-		add_damaged(walk, link, why.text);
-	if (rc < 0)
+	kind = judge(walk, group, name, address, &why);
+	if (walk->code < 0)
 		return;
-	object = new_object(hdf5, (struct hdf5_object){kind_of(info.type), .link = link,
-					  .n_names = 1, .address = info.addr});
+	if (kind == HDF5_DAMAGED) {
+		add_damaged(walk, link, why.text);
+		return;
+	}
+	object = new_object(hdf5, (struct hdf5_object){kind, .link = link, .n_names = 1,
+					  .address = address});
 	hdf5->links[link].object = object;
 	if (object == 0)
 		walk->code = no_memory(walk->err);
 	else
-		*address_slot(hdf5, info.addr) = object;
+		*address_slot(hdf5, address) = object;
+}
+
+static void add_object(struct walk *walk, hid_t group, uint32_t link, const char *name)
+{
+	struct hdf5 *hdf5 = walk->hdf5;
+	struct error why = {0};
+	H5L_info_t info;
+	uint32_t object;
+
+	if (H5Lget_info(group, name, &info, H5P_DEFAULT) < 0 ||
+		info.type != H5L_TYPE_HARD) {
+		(void)hdf5_fail_locked(&why, EIO, "link cannot be read");
+		add_damaged(walk, link, why.text);
+		return;
+	}
+	object = hdf5_at_address(hdf5, info.u.address);
+	if (object == 0) {
+		add_new(walk, group, link, name, info.u.address);
+		return;
+	}
+	hdf5->links[link].object = object;
+	meet_again(hdf5, object, link);
 }
 
 static void add_hard(struct walk *walk, hid_t group, uint32_t link, const char *name)
