@@ -98,7 +98,7 @@ const char *hdf5_readonly(const struct hdf5 *hdf5);
  * becomes an object of kind HDF5_DAMAGED and counts in *damaged.
  */
 int hdf5_walk(struct hdf5 *hdf5, unsigned *damaged, struct error *err);
-/* Whether a path of links from the root leads somewhere ("layers/dense"). */
+/* Whether a path of hard links from the root leads to what is sound ("layers/dense"). */
 bool hdf5_exists(struct hdf5 *hdf5, const char *path);
 
 /* Numbers run from 1 to these. Borrowed, until the last hdf5_unref(). NULL: no such. */

@@ -20,6 +20,7 @@
 
 #define FIRST_READ 4096 /* what libhdf5 reads of a collection at first */
 #define COLLECTION_MAX (UINT64_C(1) << 32)
+#define LOCAL_HEAD_MAX 32 /* of a local heap, with widths of 8 */
 
 /* Bytes that the object at the beginning of `bytes` takes; 0: it does not fit. Index 0 is
  * the free space, whose size counts its header. */
@@ -70,24 +71,27 @@ static bool global_heap_suspicious(
 	return !sound;
 }
 
-/* A local heap's names are in one piece, which an edit may not have written yet. */
-static bool local_heap_suspicious(struct hdf5_image *image, const unsigned char *start)
-{
-	size_t width = image->length_size;
-	uint64_t size = hdf5_little(start + 8, width);
-	uint64_t at = hdf5_little(start + 8 + 2 * width, image->address_size);
-
-	return !image->writable && (at > image->size || size > image->size - at);
-}
-
 bool hdf5_heap_suspicious(
 	struct hdf5_image *image, uint64_t off, const unsigned char *start, size_t len)
 {
-	size_t head = 8 + 2 * image->length_size + image->address_size;
+	return len >= 8 + image->length_size && len <= FIRST_READ &&
+	       memcmp(start, "GCOL\1", 5) == 0 &&
+	       global_heap_suspicious(image, off, start);
+}
 
-	if (len < head || len > FIRST_READ)
+bool hdf5_local_heap_sound(struct hdf5_image *image, uint64_t address)
+{
+	size_t width = image->length_size;
+	unsigned char head[LOCAL_HEAD_MAX];
+	uint64_t off, size, at;
+
+	if (__builtin_add_overflow(address, image->base, &off) || off > image->size ||
+		hdf5_image_read(image, off, head, sizeof head, NULL) < 0)
 		return false;
-	if (memcmp(start, "GCOL\1", 5) == 0)
-		return global_heap_suspicious(image, off, start);
-	return memcmp(start, "HEAP", 5) == 0 && local_heap_suspicious(image, start);
+	if (memcmp(head, "HEAP", 4) != 0)
+		return true;
+	size = hdf5_little(head + 8, width);
+	at = hdf5_little(head + 8 + 2 * width, image->address_size);
+	return !__builtin_add_overflow(at, image->base, &at) && at <= image->size &&
+	       size <= image->size - at;
 }

@@ -94,6 +94,7 @@ uint64_t hdf5_little(const unsigned char *bytes, size_t n);
 #define HDF5_MESSAGE_TYPE 0x03 /* a datatype */
 #define HDF5_MESSAGE_LAYOUT 0x08
 #define HDF5_MESSAGE_ATTRIBUTE 0x0c
+#define HDF5_MESSAGE_GROUP 0x11	 /* an old group: addresses of its tree and its names */
 #define HDF5_MESSAGE_SHARED 0x02 /* in `flags`: its body is elsewhere */
 
 /* A message of an object header; `bytes` are borrowed for the call. */
@@ -131,7 +132,9 @@ int hdf5_check_values_locked(
 
 /* --- hdf5_heap.c --- */
 
-/* Whether what libhdf5 reads at `off` begins a heap that is damaged. */
+/* Whether a local heap has no more names than the file; what is none is not judged. */
+bool hdf5_local_heap_sound(struct hdf5_image *image, uint64_t address);
+/* Whether what libhdf5 reads at `off` begins a global heap collection that is damaged. */
 bool hdf5_heap_suspicious(
 	struct hdf5_image *image, uint64_t off, const unsigned char *start, size_t len);
 

@@ -423,6 +423,17 @@ static int check_type(struct look *l, const struct hdf5_message *m)
 	return rc;
 }
 
+/* address of the tree | address of the local heap */
+static int check_group(struct look *l, const struct hdf5_message *m)
+{
+	size_t width = l->image->address_size;
+
+	if (m->len < 2 * width ||
+		!hdf5_local_heap_sound(l->image, hdf5_little(m->bytes + width, width)))
+		return unsound(l, "a group of more names than the file has");
+	return 0;
+}
+
 /* version | flags | lengths of name, type and space, u16 each | [character set] */
 static int check_attribute(struct look *l, struct piece in)
 {
@@ -457,6 +468,8 @@ static int check_message(void *arg, const struct hdf5_message *m, struct error *
 	(void)err;
 	if (m->type == HDF5_MESSAGE_TYPE)
 		return check_type(l, m);
+	if (m->type == HDF5_MESSAGE_GROUP)
+		return check_group(l, m);
 	if (m->type != HDF5_MESSAGE_ATTRIBUTE || (m->flags & HDF5_MESSAGE_SHARED) != 0)
 		return 0;
 	return check_attribute(l, (struct piece){m->bytes, m->len});

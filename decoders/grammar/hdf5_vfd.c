@@ -252,7 +252,8 @@ static herr_t driver_read(H5FD_t *public, H5FD_mem_t type, hid_t dxpl, haddr_t a
 	if (!hdf5_heap_suspicious(image, address, buf, len))
 		return 0;
 	(void)error_set(&image->err, EIO,
-		"heap at offset %" PRIu64 ": its sizes do not add up", (uint64_t)address);
+		"global heap at offset %" PRIu64 ": its objects do not add up",
+		(uint64_t)address);
 	return -1;
 }
 

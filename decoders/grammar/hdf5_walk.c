@@ -532,19 +532,29 @@ int hdf5_walk(struct hdf5 *hdf5, unsigned *damaged, struct error *err)
 	return rc;
 }
 
+/* Whether a hard link leads to what libhdf5 can be given. */
+static bool leads_on(struct hdf5 *hdf5, const char *path)
+{
+	H5L_info_t info;
+
+	return H5Lexists(hdf5->file, path, H5P_DEFAULT) > 0 &&
+	       H5Lget_info(hdf5->file, path, &info, H5P_DEFAULT) >= 0 &&
+	       info.type == H5L_TYPE_HARD &&
+	       hdf5_check_object(&hdf5->image, info.u.address, NULL) == 0;
+}
+
 bool hdf5_exists(struct hdf5 *hdf5, const char *path)
 {
 	AUTO_LOCK;
 	AUTO_TEXT part = {0};
 	const char *end;
 
-	/* H5Lexists wants every group on the way to exist. */
+	/* Every group on the way has to exist, too. */
 	for (end = path; *end != '\0';) {
 		end += strcspn(end, "/");
 		text_clear(&part);
 		text_put(&part, path, (size_t)(end - path));
-		if (text_check(&part, NULL) < 0 ||
-			H5Lexists(hdf5->file, part.bytes, H5P_DEFAULT) <= 0)
+		if (text_check(&part, NULL) < 0 || !leads_on(hdf5, part.bytes))
 			return false;
 		end += *end == '/';
 	}
