@@ -126,6 +126,14 @@ check-system:
 	$(SUBMAKE) all
 	@BUILD=$(BUILD) PYTHON=$(PYTHON) tests/run $(wildcard tests/system-root/*)
 
+# What takes longer than CI has: every fault, every truncation, load.
+# TORTURE="faults load" runs some of it.
+TORTURE ?= $(notdir $(wildcard tests/torture/*))
+torture:
+	@scripts/install-deps system
+	$(SUBMAKE) all
+	@BUILD=$(BUILD) PYTHON=$(PYTHON) TEST_TIMEOUT=14400 tests/run $(TORTURE:%=tests/torture/%)
+
 check-asan:
 	@scripts/install-deps check
 	$(SUBMAKE) check-built SANITIZE=1 BUILD=$(BUILD)/asan TEST_TIMEOUT=360
@@ -179,6 +187,6 @@ clean:
 	rm -rf $(BUILD)/obj $(BUILD)/unit $(BUILD)/fuzz $(BUILD)/libfuzzer $(BUILD)/tests \
 		$(BUILD)/asan $(LIBRARY) $(PROGRAM)
 
-.PHONY: all units fuzzers demo check check-built check-system check-asan fuzz lint measure bench \
+.PHONY: all units fuzzers demo check check-built check-system check-asan torture fuzz lint measure bench \
 	interop fixtures install uninstall clean
 .DELETE_ON_ERROR:
