@@ -575,7 +575,7 @@ static int keras_encode(struct model *model, struct plan *plan, struct error *er
 
 	if (tree_clean(model->tree))
 		return plan_old(plan, 0, source_size(model->source), err);
-	rc = hdf5_edit_open(&edit, keras->hdf5, err);
+	rc = hdf5_edit_open(&edit, keras->hdf5, model->pool, err);
 	if (rc == 0)
 		rc = encode_edits(model, edit, err);
 	return rc < 0 ? rc : hdf5_edit_commit(&edit, plan, err);

@@ -121,8 +121,8 @@ static int verify(void *arg, struct source *outcome, struct error *err)
 	source_unref(&passage->handle);
 	rc = source_handle(&passage->handle, outcome, err);
 	if (rc == 0)
-		rc = model_open(
-			&passage->model, passage->handle, fs->model->decoder->name, err);
+		rc = fs_decode(fs, passage->handle, fs->model->decoder->name,
+			&passage->model, err);
 	if (rc == 0 && passage->model->readonly != NULL)
 		rc = error_set(err, EBADMSG, "internal: after encoding %s",
 			passage->model->readonly);
@@ -330,8 +330,8 @@ static int decode_again(struct fs *fs, struct passage *passage, struct error *er
 		rc = source_handle(
 			&passage->handle, container_source(fs->container), err);
 	if (rc == 0)
-		rc = model_open(
-			&passage->model, passage->handle, fs->options.format, err);
+		rc = fs_decode(
+			fs, passage->handle, fs->options.format, &passage->model, err);
 	if (rc == 0)
 		rc = rebind_new(&passage->rebind, fs, passage->model, err);
 	return rc;

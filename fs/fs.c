@@ -19,6 +19,7 @@
 
 #define SCRATCH_ON_DISK (16ull << 30)
 #define SCRATCH_IN_MEMORY (1ull << 30) /* at most, and a quarter of the memory */
+#define ENCODING_IN_MEMORY (64u << 20)
 
 void fs_share(struct fs *fs)
 {
@@ -75,6 +76,16 @@ void fs_set_mountpoint(struct fs *fs, const char *mountpoint)
 
 /* Opening. */
 
+int fs_decode(struct fs *fs, struct source *source, const char *format,
+	struct model **out, struct error *err)
+{
+	int rc = model_open(out, source, format, err);
+
+	if (rc == 0)
+		(*out)->pool = &fs->encoding;
+	return rc;
+}
+
 static char *copy_string(const char *s, bool *failed)
 {
 	char *copy = s != NULL ? strdup(s) : NULL;
@@ -129,6 +140,8 @@ static void init_pool(struct fs *fs)
 	if (fs_frozen(fs) == NULL)
 		pool->dir = openat(container_spills(fs->container), ".",
 			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fs->encoding = (struct spill_pool){
+		.dir = pool->dir, .in_memory = ENCODING_IN_MEMORY, .limit = UINT64_MAX};
 }
 
 static int open_container(struct fs *fs, const char *path, struct error *err)
@@ -141,7 +154,7 @@ static int open_container(struct fs *fs, const char *path, struct error *err)
 	if (rc == 0)
 		rc = source_handle(&fs->handle, container_source(fs->container), err);
 	if (rc == 0)
-		rc = model_open(&fs->model, fs->handle, fs->options.format, err);
+		rc = fs_decode(fs, fs->handle, fs->options.format, &fs->model, err);
 	return rc;
 }
 

@@ -69,8 +69,9 @@ struct fs {
 	uint32_t last_id;      /* of nodes, over all trees */
 	uint64_t last_scratch; /* number of the last inode that was made up */
 	struct inode *root, *control, *info, *log_file, *rejected;
-	struct stat base; /* the container at mounting: owner, mode, times */
-	struct spill_pool pool;
+	struct stat base;	    /* the container at mounting: owner, mode, times */
+	struct spill_pool pool;	    /* of staged bytes and scratch files */
+	struct spill_pool encoding; /* of what encoders write by the way */
 
 	/* The log and the refused bytes: under fs->lock. */
 	struct text log;
@@ -88,5 +89,8 @@ void fs_own(struct fs *fs);
 void fs_unlock(struct fs *fs);
 /* Why nothing can be written now, or NULL. With the lock held. */
 const char *fs_frozen(const struct fs *fs);
+/* model_open() for a model of this mount. */
+int fs_decode(struct fs *fs, struct source *source, const char *format,
+	struct model **out, struct error *err);
 
 #endif

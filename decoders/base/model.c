@@ -10,6 +10,7 @@
 #include "decoders/base/error.h"
 #include "decoders/base/plan.h"
 #include "decoders/base/source.h"
+#include "decoders/base/spill.h"
 #include "decoders/base/text.h"
 #include "decoders/base/tree.h"
 #include <errno.h>
@@ -17,6 +18,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Of models whose owner has no place for temporary files. */
+static struct spill_pool memory = {
+	.dir = -1, .limit = UINT64_MAX, .in_memory = UINT64_MAX};
 
 static int no_memory(struct error *err)
 {
@@ -66,6 +71,7 @@ static int model_new(struct model **out, const struct decoder *decoder,
 	}
 	model->decoder = decoder;
 	model->source = source_ref(source);
+	model->pool = &memory;
 	*out = model;
 	return 0;
 }

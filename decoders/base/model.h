@@ -18,6 +18,7 @@ struct error;
 struct model;
 struct plan;
 struct source;
+struct spill_pool;
 struct text;
 
 /* Derived facts of a node (DESIGN 1.4): `name` without "user.weightfs.", `value` as text.
@@ -59,6 +60,9 @@ struct model {
 	struct source *source; /* the container; a reference */
 	struct tree *tree;
 	void *priv;
+	/* Of what encode() and check() write by the way, borrowed: it outlives the plans.
+	 * model_open()'s has memory only. */
+	struct spill_pool *pool;
 	char *readonly; /* why this container cannot be written (one line, owned), or NULL
 			 */
 	unsigned damaged; /* parts that could not be decoded and say so in their place */

@@ -25,6 +25,7 @@ struct blob;
 struct error;
 struct plan;
 struct source;
+struct spill_pool;
 struct tensor;
 struct text;
 
@@ -177,7 +178,9 @@ int hdf5_storable(const struct tensor *type, struct error *err);
  */
 struct hdf5_edit;
 
-int hdf5_edit_open(struct hdf5_edit **out, struct hdf5 *hdf5, struct error *err);
+/* What is written lies in `pool`, which outlives the edit and its plan. */
+int hdf5_edit_open(struct hdf5_edit **out, struct hdf5 *hdf5, struct spill_pool *pool,
+	struct error *err);
 void hdf5_edit_drop(struct hdf5_edit **edit);
 #define AUTO_HDF5_EDIT __attribute__((cleanup(hdf5_edit_drop))) struct hdf5_edit
 /* Closes the file and puts the new container into `plan` (empty, for the same source):

@@ -30,7 +30,8 @@ static int open_locked(struct hdf5_edit *edit, struct error *err)
 	return hdf5_image_open_locked(&edit->image, &edit->file, err);
 }
 
-int hdf5_edit_open(struct hdf5_edit **out, struct hdf5 *hdf5, struct error *err)
+int hdf5_edit_open(struct hdf5_edit **out, struct hdf5 *hdf5, struct spill_pool *pool,
+	struct error *err)
 {
 	AUTO_HDF5_EDIT *edit = calloc(1, sizeof *edit);
 	uint32_t i;
@@ -41,7 +42,7 @@ int hdf5_edit_open(struct hdf5_edit **out, struct hdf5 *hdf5, struct error *err)
 	if (hdf5->readonly != NULL)
 		return error_set(err, EROFS, "%s", hdf5->readonly);
 	edit->hdf5 = hdf5_ref(hdf5);
-	rc = hdf5_image_init(&edit->image, hdf5->image.source, true, err);
+	rc = hdf5_image_init(&edit->image, hdf5->image.source, pool, err);
 	if (rc < 0)
 		return rc;
 	edit->addresses = calloc((size_t)hdf5->n_objects + 1, sizeof *edit->addresses);

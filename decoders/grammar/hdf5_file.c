@@ -189,7 +189,7 @@ int hdf5_open(struct hdf5 **out, struct source *source, struct error *err)
 	if (hdf5 == NULL)
 		return error_set(err, ENOMEM, "not enough memory");
 	hdf5->refs = 1;
-	rc = hdf5_image_init(&hdf5->image, source, false, err);
+	rc = hdf5_image_init(&hdf5->image, source, NULL, err);
 	if (rc < 0)
 		return rc;
 	if (!hdf5_signature(source, &base))

@@ -47,7 +47,7 @@ static int check_document(
 		return error_set(err, EINVAL,
 			"expected some attributes, found none: remove the file to remove "
 			"them all");
-	rc = hdf5_edit_open(&edit, hdf5_of(model), err);
+	rc = hdf5_edit_open(&edit, hdf5_of(model), model->pool, err);
 	if (rc == 0)
 		rc = hdf5_edit_attributes(edit, object, NULL, text, len, err);
 	return rc;
@@ -65,7 +65,7 @@ static int check_sidecar(
 
 	if (change->edited == NULL)
 		return 0;
-	rc = hdf5_edit_open(&edit, hdf5_of(model), err);
+	rc = hdf5_edit_open(&edit, hdf5_of(model), model->pool, err);
 	if (rc == 0 && object == 0 && type == NULL)
 		return error_set(err, EOPNOTSUPP, "there is nothing that has attributes");
 	if (rc == 0 && object == 0)

@@ -364,7 +364,7 @@ int hdf5_plain_encode(struct model *model, struct plan *plan, struct error *err)
 
 	if (tree_clean(model->tree))
 		return plan_old(plan, 0, source_size(model->source), err);
-	rc = hdf5_edit_open(&e.edit, e.plain->hdf5, err);
+	rc = hdf5_edit_open(&e.edit, e.plain->hdf5, model->pool, err);
 	if (rc == 0)
 		rc = encode(&e, err);
 	if (rc == 0)

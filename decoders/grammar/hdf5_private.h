@@ -58,10 +58,10 @@ int hdf5_fail_locked(struct error *err, int code, const char *fmt, ...)
 
 /* A file as libhdf5 sees it: a source, and over it what was written. */
 struct hdf5_image {
-	struct source *source; /* a reference */
-	bool writable;
-	bool opened;	     /* once: what else libhdf5 wants to open is refused */
-	struct spill *spill; /* written bytes at their own offsets; NULL: none */
+	struct source *source;	 /* a reference */
+	struct spill_pool *pool; /* of what is written; NULL: it is only read */
+	bool opened;		 /* once: what else libhdf5 wants to open is refused */
+	struct spill *spill;	 /* written bytes at their own offsets; NULL: none */
 	struct ranges written;
 	uint64_t size;	     /* the end of the file */
 	uint64_t base;	     /* where addresses count from: behind a user block */
@@ -71,10 +71,8 @@ struct hdf5_image {
 	struct error err; /* of the last read or write that failed */
 };
 
-/* Of all edits of the process. */
-struct spill_pool *hdf5_pool(void);
-int hdf5_image_init(struct hdf5_image *image, struct source *source, bool writable,
-	struct error *err);
+int hdf5_image_init(struct hdf5_image *image, struct source *source,
+	struct spill_pool *pool, struct error *err);
 void hdf5_image_done(struct hdf5_image *image);
 /* Opens the image with libhdf5: the file's identifier, or a negative errno. */
 int hdf5_image_open_locked(struct hdf5_image *image, hid_t *file, struct error *err);

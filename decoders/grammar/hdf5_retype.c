@@ -373,7 +373,7 @@ static int old_content(struct retype *r, struct blob **out, struct error *err)
 	int rc = hdf5_content(r->edit->hdf5, r->object, &old, err);
 
 	if (rc == 0)
-		rc = blob_staged(&sized, old, hdf5_pool(), err);
+		rc = blob_staged(&sized, old, r->edit->image.pool, err);
 	if (rc == 0)
 		rc = blob_resize(sized, r->to->bytes, err);
 	if (rc < 0)

@@ -15,16 +15,10 @@
 #include "decoders/base/spill.h"
 #include "decoders/grammar/hdf5_private.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-/* Bytes that edits may hold in memory together before they go to a temporary file. */
-#define POOL_MEMORY (64u << 20)
-#define POOL_LIMIT (UINT64_C(1) << 46)
 #define CACHE_MIN (1u << 20) /* of libhdf5, for the objects of a file */
 #define CACHE_MAX (4u << 20)
 #define COMPARE_STEP (64 * 1024)
@@ -46,30 +40,6 @@ struct driver_file {
 	haddr_t eoa;
 };
 
-static struct spill_pool shared_pool = {
-	.dir = -1, .limit = POOL_LIMIT, .in_memory = POOL_MEMORY};
-
-/* The folder of temporary files stays open as long as the program. */
-static void open_pool(void)
-{
-	const char *dir = getenv("TMPDIR");
-
-	if (dir != NULL && dir[0] == '/')
-		shared_pool.dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (shared_pool.dir < 0)
-		shared_pool.dir = open("/var/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (shared_pool.dir < 0)
-		shared_pool.dir = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-}
-
-struct spill_pool *hdf5_pool(void)
-{
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	(void)pthread_once(&once, open_pool);
-	return &shared_pool;
-}
-
 static size_t width_or_default(unsigned char width)
 {
 	return width == 0 || width > sizeof(uint64_t) ? sizeof(uint64_t) : width;
@@ -88,19 +58,19 @@ static void look_at_superblock(struct hdf5_image *image)
 	image->length_size = width_or_default(bytes[at + 1]);
 }
 
-int hdf5_image_init(
-	struct hdf5_image *image, struct source *source, bool writable, struct error *err)
+int hdf5_image_init(struct hdf5_image *image, struct source *source,
+	struct spill_pool *pool, struct error *err)
 {
 	int rc;
 
 	memset(image, 0, sizeof *image);
-	if (writable) {
-		rc = spill_new(&image->spill, hdf5_pool(), err);
+	if (pool != NULL) {
+		rc = spill_new(&image->spill, pool, err);
 		if (rc < 0)
 			return rc;
 	}
 	image->source = source_ref(source);
-	image->writable = writable;
+	image->pool = pool;
 	image->size = source_size(source);
 	look_at_superblock(image);
 	return 0;
@@ -119,7 +89,7 @@ int hdf5_image_write(struct hdf5_image *image, uint64_t off, const void *buf, si
 {
 	int rc;
 
-	if (!image->writable)
+	if (image->pool == NULL)
 		return error_set(err, EROFS, "the file is open for reading");
 	rc = spill_write(image->spill, off, buf, len, err);
 	if (rc == 0)
@@ -234,7 +204,7 @@ static bool in_reach(haddr_t address, size_t len)
  * length that is made up is not worth so many zeros. */
 static bool is_made_up(const struct hdf5_image *image, haddr_t address, size_t len)
 {
-	return !image->writable && len > BEYOND_MAX &&
+	return image->pool == NULL && len > BEYOND_MAX &&
 	       (address > image->size || len - BEYOND_MAX > image->size - address);
 }
 
@@ -277,7 +247,7 @@ static herr_t driver_truncate(H5FD_t *public, hid_t dxpl, hbool_t closing)
 
 	(void)dxpl;
 	(void)closing;
-	if (file->image->writable)
+	if (file->image->pool != NULL)
 		file->image->size = file->eoa;
 	return 0;
 }
@@ -332,7 +302,7 @@ static hid_t access_list(struct hdf5_image *image)
 	(void)H5Pset_fclose_degree(fapl, H5F_CLOSE_STRONG);
 	(void)H5Pset(fapl, "clear_status_flags", &overlook);
 	(void)H5Idec_ref(driver);
-	if (!image->writable)
+	if (image->pool == NULL)
 		keep_little(fapl);
 	return fapl;
 }
@@ -345,7 +315,8 @@ int hdf5_image_open_locked(struct hdf5_image *image, hid_t *file, struct error *
 	if (fapl < 0)
 		return hdf5_fail_locked(err, EIO, "libhdf5 takes no driver");
 	image->err.text[0] = '\0';
-	id = H5Fopen(IMAGE_NAME, image->writable ? H5F_ACC_RDWR : H5F_ACC_RDONLY, fapl);
+	id = H5Fopen(
+		IMAGE_NAME, image->pool != NULL ? H5F_ACC_RDWR : H5F_ACC_RDONLY, fapl);
 	if (id < 0 && image->err.text[0] != '\0')
 		return error_set(err, EIO, "%s", image->err.text);
 	if (id < 0)

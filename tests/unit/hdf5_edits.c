@@ -521,6 +521,21 @@ static void small(void)
 	CHECK(plan_changed_bytes(plan) > 0 && plan_changed_bytes(plan) < 16384);
 }
 
+/* An edit's temporary files lie where the model's owner says, and nowhere else. */
+static void pooled(void)
+{
+	struct spill_pool none = {.dir = -1};
+	AUTO_M *model = open_file("latest.h5");
+	AUTO_PLAN *plan = NULL;
+	struct error err = {0};
+
+	unit_begin("what libhdf5 writes in an edit is counted in the model's pool");
+	saved(model, "metadata.json", "\"a model\"", "\"another model\"");
+	model->pool = &none;
+	CHECK(model_encode(model, &plan, &err) < 0);
+	CHECK(strstr(err.text, "no more than 0 bytes may be staged") != NULL);
+}
+
 int main(void)
 {
 	AUTO_TEXT said = {0};
@@ -540,6 +555,7 @@ int main(void)
 	unchanged("old.h5");
 	unchanged("latest.h5");
 	small();
+	pooled();
 	text_clear(&said);
 	text_printf(&said, "rm -rf %s", folder);
 	if (getenv("KEEP") == NULL && system(said.bytes) != 0)
