@@ -6,6 +6,7 @@
  */
 #include "decoders/base/error.h"
 #include "fs/commit.h"
+#include "fs/container_private.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -91,7 +92,8 @@ static int carry_xattrs(int from, int to, struct error *err)
 	if (n >= 0)
 		(void)fremovexattr(to, ACL);
 	for (ssize_t i = 0; code == 0 && i < n; i += (ssize_t)strlen(names + i) + 1)
-		code = carry_one(from, to, names + i, err);
+		if (strcmp(names + i, NOTE) != 0) /* of the old file's journal */
+			code = carry_one(from, to, names + i, err);
 	free(names);
 	return code;
 }

@@ -196,6 +196,7 @@ static int take_state(struct container *c, struct error *err)
 	struct source *source = NULL;
 	int code;
 
+	note_read(c);
 	recover_container(c, &journal);
 	code = container_new_source(c, &file, err);
 	if (code == 0 && journal != NULL) {
@@ -231,7 +232,8 @@ static int container_new(struct container **out, const struct container_options 
 		return no_memory(err);
 	c->ask_readonly = options->readonly;
 	c->mode = options->mode;
-	c->beside.folder = c->elsewhere.folder = c->fd = c->watch = -1;
+	c->beside.folder = c->elsewhere.folder = c->noted.place.folder = -1;
+	c->fd = c->watch = -1;
 	c->record.folder = -1;
 	(void)pthread_mutex_init(&c->lock, NULL); /* a default one needs no memory */
 	if (options->journal_dir != NULL) {
@@ -291,6 +293,7 @@ void container_close(struct container **container)
 	file_close(&c->watch);
 	file_close(&c->beside.folder);
 	file_close(&c->elsewhere.folder);
+	file_close(&c->noted.place.folder);
 	(void)pthread_mutex_destroy(&c->lock);
 	free(c->path);
 	free(c->journal_dir);

@@ -18,9 +18,6 @@ struct source;
 
 /* ".weightfs-", 16 hexadecimal digits, ".journal" */
 #define LEFTOVER_MAX 40
-/* Names the journal's path on a container whose journal is not beside it under its name.
- */
-#define JOURNAL_XATTR "user.weightfs.journal"
 
 /* The files that a commit may leave in a folder. */
 struct leftovers {
@@ -30,11 +27,20 @@ struct leftovers {
 	char journal[LEFTOVER_MAX];
 };
 
+/* The attribute in which a container says where its journal is: "INODE PATH". */
+#define NOTE "user.weightfs.journal"
+
+/* What a container's own note says of its journal. */
+struct noted {
+	struct leftovers place; /* only .journal; .folder -1: nothing is noted, or */
+	char why[512];		/* there is a note that is not followed */
+};
+
 /* By which means it can be committed. Looked at anew for each commit. */
 struct means {
 	char no_rewrite[256]; /* why not; empty: it can be */
 	char no_patch[256];
-	bool note;	    /* a journal must be noted in JOURNAL_XATTR */
+	bool note;	    /* a journal must be noted on the container */
 	uint64_t alignment; /* of ranges that can be cloned; 0: none can */
 };
 
@@ -45,6 +51,7 @@ struct container {
 	const char *name;
 	struct leftovers beside;    /* .folder is the container's */
 	struct leftovers elsewhere; /* -o journal=DIR */
+	struct noted noted;
 	char *journal_dir;
 	char *mountpoint;
 	int watch;
@@ -90,5 +97,15 @@ int recover_retire(struct container *c, int folder, const char *name, struct err
 /* Where its journal is to be. */
 struct leftovers *recover_place(struct container *c);
 void leftovers_name(struct leftovers *left, const char *of);
+bool leftovers_is_journal(const char *name);
+
+/* note.c: reads the note on c->fd into c->noted, opening the folder that it names. */
+void note_read(struct container *c);
+/* Whether a file can bear a note. */
+bool note_possible(int fd);
+/* Durably. */
+int note_write(
+	const struct container *c, const struct leftovers *place, struct error *err);
+void note_remove(const struct container *c);
 
 #endif

@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 static bool may_write(int folder)
@@ -75,16 +74,11 @@ static void look_at_rewrite(struct container *c, const struct stat *st)
 			(uintmax_t)st->st_uid, (uintmax_t)st->st_gid);
 }
 
-static bool has_xattrs(int fd)
-{
-	return fgetxattr(fd, JOURNAL_XATTR, NULL, 0) >= 0 || errno == ENODATA;
-}
-
 static void look_at_patch(struct container *c, const struct stat *st)
 {
 	char *why = c->means.no_patch;
 	size_t size = sizeof c->means.no_patch;
-	bool can_note = has_xattrs(c->fd);
+	bool can_note = note_possible(c->fd);
 
 	why[0] = '\0';
 	c->means.note = can_note && (st->st_nlink > 1 || c->elsewhere.folder >= 0 ||

@@ -14,11 +14,9 @@
 #include "fs/journal.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -122,28 +120,6 @@ static void give_back_space(struct patch *patch)
 	(void)pthread_mutex_unlock(&c->lock);
 }
 
-/* A container that can be opened where its journal is not looked for says where it is. */
-static int note(struct patch *patch, struct error *err)
-{
-	struct container *c = patch->c;
-	char folder[PATH_MAX], path[PATH_MAX + LEFTOVER_MAX];
-	ssize_t n;
-
-	if (!c->means.note)
-		return 0;
-	(void)snprintf(path, sizeof path, "/proc/self/fd/%d", patch->place->folder);
-	n = readlink(path, folder, sizeof folder - 1);
-	if (n < 0)
-		return error_set(err, errno, "%s: where its journal is: %s", c->path,
-			strerror(errno));
-	folder[n] = '\0';
-	n = snprintf(path, sizeof path, "%s/%s", folder, patch->place->journal);
-	if (TEMP_FAILURE_RETRY(fsetxattr(c->fd, JOURNAL_XATTR, path, (size_t)n, 0)) < 0)
-		return error_set(err, errno, "%s: noting where its journal is: %s",
-			c->path, strerror(errno));
-	return file_sync(c->fd, c->path, err);
-}
-
 /* All that can fail without a trace. */
 static int prepare(struct patch *patch, struct error *err)
 {
@@ -157,8 +133,8 @@ static int prepare(struct patch *patch, struct error *err)
 	code = reserve(patch, err);
 	if (code == 0)
 		code = file_sync(journal_fd(patch->journal), "the journal", err);
-	if (code == 0)
-		code = note(patch, err);
+	if (code == 0 && patch->c->means.note)
+		code = note_write(patch->c, patch->place, err);
 	if (code == 0)
 		code = commit_check_identity(commit, err);
 	return code;
@@ -168,7 +144,7 @@ static void take_back(struct patch *patch)
 {
 	(void)file_remove(patch->place->folder, patch->place->tmp);
 	if (patch->c->means.note)
-		(void)fremovexattr(patch->c->fd, JOURNAL_XATTR);
+		note_remove(patch->c);
 	if (patch->reserved)
 		give_back_space(patch);
 }

@@ -11,28 +11,23 @@
 #include "fs/journal.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #define PREFIX ".weightfs-"
 #define JOURNAL_SUFFIX ".journal"
 
-/* A journal that was found, and where. */
+/* A journal that was found, and where; `folder` is borrowed. */
 struct found {
 	int fd, folder;
 	char name[LEFTOVER_MAX];
-	bool own_folder; /* `folder` was opened for this */
 };
 
 static void found_done(struct found *found)
 {
 	file_close(&found->fd);
-	if (found->own_folder)
-		file_close(&found->folder);
 }
 
 /* FNV-1a: the name must be the same in every version, nothing more. */
@@ -93,35 +88,13 @@ static bool is_trusted(const struct container *c, int fd, struct error *err)
 	return true;
 }
 
-static bool is_journal_name(const char *name)
+bool leftovers_is_journal(const char *name)
 {
 	const size_t prefix = sizeof PREFIX - 1;
 
 	return strncmp(name, PREFIX, prefix) == 0 &&
 	       strspn(name + prefix, "0123456789abcdef") == 16 &&
 	       strcmp(name + prefix + 16, JOURNAL_SUFFIX) == 0;
-}
-
-/* The journal that the container's attribute names. It is a path out of a model file: it
- * is followed only to a file of the name that our journals have. */
-static void find_noted(struct container *c, struct found *found)
-{
-	char path[PATH_MAX];
-	ssize_t n = fgetxattr(c->fd, JOURNAL_XATTR, path, sizeof path - 1);
-	char *name;
-
-	if (n <= 0)
-		return;
-	path[n] = '\0';
-	name = strrchr(path, '/');
-	if (path[0] != '/' || !is_journal_name(++name))
-		return;
-	(void)snprintf(found->name, sizeof found->name, "%s", name);
-	*name = '\0';
-	found->folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	found->own_folder = true;
-	if (found->folder >= 0)
-		found->fd = open_journal(found->folder, found->name);
 }
 
 static void find_in(const struct leftovers *left, struct found *found, int *code)
@@ -142,8 +115,7 @@ static int find_journal(struct container *c, struct found *found)
 
 	find_in(&c->elsewhere, found, &code);
 	find_in(&c->beside, found, &code);
-	if (found->fd < 0 && code == 0)
-		find_noted(c, found);
+	find_in(&c->noted.place, found, &code);
 	return found->fd >= 0 ? 0 : code;
 }
 
@@ -154,8 +126,7 @@ int recover_retire(struct container *c, int folder, const char *name, struct err
 	if (code < 0 && code != -ENOENT)
 		return error_set(err, -code, "%s: removing the journal: %s", name,
 			strerror(-code));
-	/* A note that stays leads nowhere and says nothing. */
-	(void)fremovexattr(c->fd, JOURNAL_XATTR);
+	note_remove(c);
 	return file_sync_folder(folder, name, err);
 }
 
@@ -218,6 +189,8 @@ void recover_container(struct container *c, struct journal **journal)
 	code = find_journal(c, &found);
 	if (code < 0)
 		stays(c, found.name, strerror(-code));
+	else if (found.fd < 0 && c->noted.why[0] != '\0')
+		container_set_readonly(c, "%s", c->noted.why);
 	if (found.fd < 0)
 		return;
 	code = judge(c, &found, journal, &why);

@@ -609,6 +609,60 @@ static void elsewhere(void)
 	CHECK_INT(rmdir("j"), 0);
 }
 
+/* Moves the model to a new inode with all that it has, as `cp -a` and archives do. */
+static void copy_away(const char *note)
+{
+	char bytes[SIZE];
+	int fd = open(MODEL, O_RDONLY);
+
+	CHECK_INT(read(fd, bytes, SIZE), SIZE);
+	CHECK_INT(rename(MODEL, "link"), 0); /* its inode is not given to the copy */
+	write_file(MODEL, bytes, SIZE);
+	CHECK_INT(setxattr(MODEL, "user.weightfs.journal", note, strlen(note), 0), 0);
+	close(fd);
+}
+
+static void copies(void)
+{
+	struct container_options options = {.mode = COMMIT_PATCH, .journal_dir = "j"};
+	char note[PATH_MAX] = "", after[SIZE];
+	struct error err = {0};
+	struct container *c;
+	struct stat st;
+
+	unit_begin(
+		"a copy does not take its original's journal away, and is not written");
+	fresh();
+	CHECK(mkdir("j", 0700) == 0 || errno == EEXIST);
+	memcpy(after, before, SIZE);
+	edit(after);
+	interrupted_commit(options);
+	tear();
+	CHECK(getxattr(MODEL, "user.weightfs.journal", note, sizeof note - 1) > 0);
+	copy_away(note);
+	c = open_model(MODEL, (struct container_options){0}, &err);
+	CHECK(container_readonly(c) != NULL &&
+		strstr(container_readonly(c), "it is a copy") != NULL);
+	container_close(&c);
+	CHECK_INT(rename("link", MODEL), 0);
+	c = open_mode(COMMIT_AUTO);
+	CHECK(container_readonly(c) == NULL && file_is(MODEL, after, SIZE));
+	container_close(&c);
+	CHECK_INT(rmdir("j"), 0);
+
+	unit_begin("a note whose journal is gone does not move to a new file");
+	fresh();
+	CHECK_INT(stat(MODEL, &st), 0);
+	(void)snprintf(note, sizeof note,
+		"%ju /nowhere/.weightfs-0123456789abcdef.journal", (uintmax_t)st.st_ino);
+	CHECK_INT(setxattr(MODEL, "user.weightfs.journal", note, strlen(note), 0), 0);
+	c = open_mode(COMMIT_REWRITE);
+	must(commit_edit(c, &(struct caller){0}, &err), &err);
+	CHECK_INT(getxattr(MODEL, "user.weightfs.journal", NULL, 0), -1);
+	container_close(&c);
+	fresh();
+}
+
 static void watching(void)
 {
 	struct error err = {0};
@@ -652,6 +706,7 @@ int main(void)
 	recovering();
 	not_fitting();
 	elsewhere();
+	copies();
 	watching();
 	unlink(MODEL);
 	if (folder == NULL)
