@@ -18,6 +18,10 @@
  *     is not written any more, its journal stays.
  *  9. Every file that has the container's name is locked from before it has it.
  * 10. An outcome that equals the container is not written; its times stay.
+ * 11. A gap is opened only in a file without holes, and behind a journal that says where
+ *     and is durable; it is durable itself before a byte of the patch is written. It is
+ *     closed again only while nothing was written into it: then the journal goes, or
+ *     recovery opens it anew.
  */
 #include "fs/commit.h"
 #include "decoders/base/error.h"
@@ -109,8 +113,30 @@ static int is_nothing(struct commit *commit, struct error *err)
 	return equal;
 }
 
+static uint64_t bytes_kept(const struct plan *plan)
+{
+	uint64_t kept = 0;
+
+	for (size_t i = 0; i < plan_count(plan); i++)
+		if (plan_region(plan, i)->kind == REGION_OLD)
+			kept += plan_region(plan, i)->len;
+	return kept;
+}
+
+/* Whether what has to move is moved in place; commit->shift says how. */
+static bool may_shift(struct commit *commit)
+{
+	const struct container *c = commit->c;
+	const struct means *means = &c->means;
+
+	return c->mode == COMMIT_AUTO && means->block > 0 && means->no_patch[0] == '\0' &&
+	       bytes_kept(commit->plan) > c->shift_from &&
+	       shift_find(commit->plan, means->block, &commit->shift) &&
+	       !lock_is_shared(c->fd) && shift_allowed(c->fd, commit->shift.old_size);
+}
+
 /* Whether to patch: 1, 0 to rewrite, -EOPNOTSUPP for neither. */
-static int choose(const struct commit *commit, struct error *err)
+static int choose(struct commit *commit, struct error *err)
 {
 	const struct container *c = commit->c;
 	const struct means *means = &c->means;
@@ -123,6 +149,8 @@ static int choose(const struct commit *commit, struct error *err)
 			"patch cannot");
 	if (patch && (c->mode == COMMIT_PATCH || (!rewrite && c->mode == COMMIT_AUTO)))
 		return 1;
+	if (!plan_patches(commit->plan) && may_shift(commit))
+		return 1;
 	if (c->mode == COMMIT_PATCH)
 		return error_set(err, EOPNOTSUPP, "%s: it cannot be patched: %s", c->path,
 			means->no_patch);
@@ -132,6 +160,29 @@ static int choose(const struct commit *commit, struct error *err)
 			c->path, means->no_rewrite);
 	return patch && c->mode == COMMIT_AUTO && means->alignment == 0 &&
 	       !lock_is_shared(c->fd);
+}
+
+/* What no look could tell is found out by trying: a file that cannot be replaced, or one
+ * in which no gap can be opened. */
+
+static int anew(struct commit *commit, struct error *err)
+{
+	int code = commit_rewrite(commit, err);
+
+	if (code == -EOPNOTSUPP && commit->c->mode == COMMIT_AUTO &&
+		plan_patches(commit->plan) && commit->c->means.no_patch[0] == '\0')
+		return commit_patch(commit, err);
+	return code;
+}
+
+static int in_place(struct commit *commit, struct error *err)
+{
+	int code = commit_patch(commit, err);
+
+	if (code == -EOPNOTSUPP && !plan_patches(commit->plan) &&
+		commit->c->means.no_rewrite[0] == '\0')
+		return commit_rewrite(commit, err);
+	return code;
 }
 
 static int run(struct commit *commit, struct error *err)
@@ -146,16 +197,9 @@ static int run(struct commit *commit, struct error *err)
 	}
 	means_look(commit->c);
 	code = choose(commit, err);
-	if (code == 1)
-		return commit_patch(commit, err);
 	if (code < 0)
 		return code;
-	code = commit_rewrite(commit, err);
-	/* What no look could tell was found out by trying. */
-	if (code == -EOPNOTSUPP && commit->c->mode == COMMIT_AUTO &&
-		plan_patches(commit->plan) && commit->c->means.no_patch[0] == '\0')
-		return commit_patch(commit, err);
-	return code;
+	return code == 1 ? in_place(commit, err) : anew(commit, err);
 }
 
 int container_commit(struct container *container, struct plan *plan,

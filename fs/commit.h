@@ -1,10 +1,11 @@
 /*
- * commit: the two ways of making a plan's outcome the container. commit.c has
- * the invariants that both keep, and chooses.
+ * commit: the ways of making a plan's outcome the container. commit.c has the
+ * invariants that all keep, and chooses.
  */
 #ifndef WEIGHTFS_FS_COMMIT_H
 #define WEIGHTFS_FS_COMMIT_H
 
+#include "fs/shift.h"
 #include <sys/stat.h>
 
 struct error;
@@ -14,14 +15,16 @@ struct commit {
 	struct container *c;
 	struct plan *plan;
 	struct source *outcome; /* the plan's */
+	struct shift shift;	/* what a patch of it begins with; .len 0: none */
 	const struct commit_ops *ops;
 	void *arg;
 };
 
 /* Both return 0 when the new state is the container's, durably or by its journal; else
- * the old one stands and nothing is left behind. */
+ * the old one stands and nothing is left behind. -EOPNOTSUPP where a shift cannot be done
+ * in this file, */
 int commit_patch(struct commit *commit, struct error *err);
-/* -EOPNOTSUPP where a new file cannot be made to replace the old one. */
+/* or a new file cannot be made to replace the old one. */
 int commit_rewrite(struct commit *commit, struct error *err);
 
 /* -ESTALE where somebody else changed the container. */

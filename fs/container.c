@@ -232,6 +232,7 @@ static int container_new(struct container **out, const struct container_options 
 		return no_memory(err);
 	c->ask_readonly = options->readonly;
 	c->mode = options->mode;
+	c->shift_from = options->shift_from > 0 ? options->shift_from : SHIFT_FROM;
 	c->beside.folder = c->elsewhere.folder = c->noted.place.folder = -1;
 	c->fd = c->watch = -1;
 	c->record.folder = -1;

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/stat.h>
 
 struct error;
@@ -17,10 +18,15 @@ struct source;
 
 enum commit_mode { COMMIT_AUTO, COMMIT_REWRITE, COMMIT_PATCH };
 
+/* An edit that would copy more than this into a new file moves it in place instead, where
+ * the file system can. */
+#define SHIFT_FROM ((uint64_t)1 << 30)
+
 struct container_options {
 	bool readonly;
 	enum commit_mode mode;
 	const char *journal_dir; /* -o journal=DIR, or NULL: beside the container */
+	uint64_t shift_from;	 /* 0: SHIFT_FROM. For tests */
 };
 
 struct container;
@@ -52,8 +58,8 @@ int container_folder(const struct container *container);
 /* The descriptor of a folder for temporary files: beside the container, or where the
  * journal goes, since the first may not be writable. */
 int container_spills(const struct container *container);
-/* stat of the file as of the last open, commit or reload; "patch", "rewrite" or
- * "read-only" for info.json. */
+/* stat of the file as of the last open, commit or reload; "patch", "patch, shift",
+ * "rewrite" or "read-only" for info.json. */
 const struct stat *container_stat(const struct container *container);
 const char *container_how(const struct container *container);
 /* Writes the mount point into the lock's owner record so that a second mount can name it.

@@ -42,12 +42,14 @@ struct means {
 	char no_patch[256];
 	bool note;	    /* a journal must be noted on the container */
 	uint64_t alignment; /* of ranges that can be cloned; 0: none can */
+	uint64_t block;	    /* a shift goes by multiples of it; 0: there is none */
 };
 
 struct container {
 	bool ask_readonly;
 	enum commit_mode mode;
-	char *path; /* links resolved */
+	uint64_t shift_from; /* bytes that a rewrite would move */
+	char *path;	     /* links resolved */
 	const char *name;
 	struct leftovers beside;    /* .folder is the container's */
 	struct leftovers elsewhere; /* -o journal=DIR */
@@ -85,7 +87,8 @@ bool container_same(const struct stat *a, const struct stat *b);
 
 /* means.c: fills c->means. */
 void means_look(struct container *c);
-/* What a commit will be: "patch" or "rewrite", NULL: neither, and why in `err`. */
+/* What a commit will be: "patch" (with ", shift" where one may follow) or "rewrite",
+ * NULL: neither, and why in `err`. */
 const char *means_usual(const struct container *c, struct error *err);
 
 /* recover.c: removes what an interrupted commit left, finishes what it had made durable

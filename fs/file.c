@@ -32,14 +32,14 @@ int file_remove(int folder, const char *name)
 	return TEMP_FAILURE_RETRY(unlinkat(folder, name, 0)) < 0 ? -errno : 0;
 }
 
-/* Reads up to the end of the file; *done is what there was. */
-static int read_some(int fd, const char *name, void *buf, size_t len, uint64_t off,
-	size_t *done, struct error *err)
+int file_read(
+	int fd, const char *name, void *buf, size_t len, uint64_t off, struct error *err)
 {
-	*done = 0;
-	while (*done < len) {
+	size_t done = 0;
+
+	while (done < len) {
 		ssize_t n =
-			pread(fd, (char *)buf + *done, len - *done, (off_t)(off + *done));
+			pread(fd, (char *)buf + done, len - done, (off_t)(off + done));
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -48,34 +48,13 @@ static int read_some(int fd, const char *name, void *buf, size_t len, uint64_t o
 				"%s: reading %zu bytes at offset %" PRIu64 ": %s", name,
 				len, off, strerror(errno));
 		if (n == 0)
-			return 0;
-		*done += (size_t)n;
+			return error_set(err, EIO,
+				"%s: expected %zu bytes at offset %" PRIu64
+				", it ends after %zu",
+				name, len, off, done);
+		done += (size_t)n;
 	}
 	return 0;
-}
-
-int file_read(
-	int fd, const char *name, void *buf, size_t len, uint64_t off, struct error *err)
-{
-	size_t done;
-	int code = read_some(fd, name, buf, len, off, &done, err);
-
-	if (code == 0 && done < len)
-		return error_set(err, EIO,
-			"%s: expected %zu bytes at offset %" PRIu64 ", it ends after %zu",
-			name, len, off, done);
-	return code;
-}
-
-int file_read_padded(
-	int fd, const char *name, void *buf, size_t len, uint64_t off, struct error *err)
-{
-	size_t done;
-	int code = read_some(fd, name, buf, len, off, &done, err);
-
-	if (code == 0)
-		memset((char *)buf + done, 0, len - done);
-	return code;
 }
 
 int file_write(int fd, const char *name, const void *buf, size_t len, uint64_t off,

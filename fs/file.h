@@ -31,9 +31,6 @@ int file_remove(int folder, const char *name);
 /* Exactly `len` bytes; -EIO where the file ends before. */
 int file_read(
 	int fd, const char *name, void *buf, size_t len, uint64_t off, struct error *err);
-/* The same, but what lies beyond the end reads as zeros. */
-int file_read_padded(
-	int fd, const char *name, void *buf, size_t len, uint64_t off, struct error *err);
 /* All of it, or the errno (-ENOSPC, -EDQUOT, -EIO ...). */
 int file_write(int fd, const char *name, const void *buf, size_t len, uint64_t off,
 	struct error *err);

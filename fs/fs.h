@@ -32,6 +32,7 @@ struct fs_options {
 	enum commit_mode commit_mode;
 	const char *format;	 /* -o format=, or NULL */
 	const char *journal_dir; /* or NULL */
+	uint64_t shift_from;	 /* container_options' */
 	uint64_t scratch_limit;	 /* bytes; 0: the default (a quarter of memory and 16 GiB
 				    on disk at most) */
 	const char *command;	 /* the program and its version, for info.json */

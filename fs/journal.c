@@ -5,6 +5,7 @@
  * nothing is believed, and nothing written, before that.
  */
 #include "decoders/base/error.h"
+#include "decoders/base/source.h"
 #include "fs/file.h"
 #include "fs/journal_format.h"
 #include <endian.h>
@@ -44,6 +45,11 @@ static uint64_t get64(const unsigned char *p)
 
 	memcpy(&v, p, sizeof v);
 	return le64toh(v);
+}
+
+uint64_t journal_size_before(const struct journal *journal)
+{
+	return journal->old_size + journal->shift.len;
 }
 
 size_t journal_units(size_t len)
@@ -142,25 +148,56 @@ static int get(struct reader *r, void *buf, size_t len, struct error *err)
 	return code;
 }
 
+/* Whether an edit can begin with this gap. */
+static bool is_sound_gap(const struct journal *journal)
+{
+	const struct shift *shift = &journal->shift;
+
+	return shift->off % JOURNAL_UNIT == 0 && shift->off < journal->old_size &&
+	       shift->len % JOURNAL_UNIT == 0 && shift->len > 0 &&
+	       journal->old_size <= journal->new_size &&
+	       shift->len <= journal->new_size - journal->old_size;
+}
+
+static int get_gap(struct reader *r, struct error *err)
+{
+	unsigned char gap[JOURNAL_GAP];
+	int code = get(r, gap, sizeof gap, err);
+
+	if (code < 0)
+		return code;
+	r->journal->shift = (struct shift){.off = get64(gap),
+		.len = get64(gap + 8),
+		.old_size = r->journal->old_size,
+		.from = r->journal->old_size};
+	if (get32(gap + 16) != 0 || get32(gap + 20) != libdeflate_crc32(0, gap, 20) ||
+		!is_sound_gap(r->journal))
+		return not_whole(r, err, "an impossible gap ends");
+	return 0;
+}
+
 static int get_header(struct reader *r, struct error *err)
 {
 	unsigned char header[JOURNAL_HEADER];
 	int code = get(r, header, sizeof header, err);
+	uint32_t version;
 
 	if (code < 0)
 		return code;
+	version = get32(header + 8);
 	r->journal->old_size = get64(header + 16);
 	r->journal->new_size = get64(header + 24);
 	if (memcmp(header, JOURNAL_MAGIC, 8) != 0 ||
 		get32(header + 36) != libdeflate_crc32(0, header, 36))
 		return not_whole(r, err, "no header ends");
-	if (get32(header + 8) != JOURNAL_VERSION || get32(header + 12) != JOURNAL_UNIT ||
-		get32(header + 32) != 0)
-		return error_set(err, EINVAL, "%s is of version %" PRIu32 ", expected %d",
-			JOURNAL_NAME, get32(header + 8), JOURNAL_VERSION);
+	if ((version != JOURNAL_VERSION && version != JOURNAL_VERSION_GAP) ||
+		get32(header + 12) != JOURNAL_UNIT || get32(header + 32) != 0)
+		return error_set(err, EINVAL,
+			"%s is of version %" PRIu32 ", expected %d or %d", JOURNAL_NAME,
+			version, JOURNAL_VERSION, JOURNAL_VERSION_GAP);
 	if (r->journal->old_size > INT64_MAX || r->journal->new_size > INT64_MAX)
 		return not_whole(r, err, "an impossible size stands");
-	return 0;
+	return version == JOURNAL_VERSION_GAP ? get_gap(r, err) : 0;
 }
 
 /* Whether a record may stand after those before it. */
@@ -288,6 +325,7 @@ static int check_size(const struct journal *journal, int container, struct error
 	if (fstat(container, &st) < 0)
 		return error_set(err, errno, "the container: %s", strerror(errno));
 	if ((uint64_t)st.st_size != journal->old_size &&
+		(uint64_t)st.st_size != journal_size_before(journal) &&
 		(uint64_t)st.st_size != journal->new_size)
 		return error_set(err, EINVAL,
 			"expected %" PRIu64 " bytes before the edit or %" PRIu64
@@ -296,20 +334,37 @@ static int check_size(const struct journal *journal, int container, struct error
 	return 0;
 }
 
-int journal_fits(const struct journal *journal, int container, struct error *err)
+static int read_container(int fd, struct source **out, struct error *err)
+{
+	int other = -1, code = file_dup(fd, &other, "the container", err);
+
+	return code < 0 ? code : source_from_fd(out, other, "the container", err);
+}
+
+int journal_look(struct journal *journal, int container, struct error *err)
+{
+	return shift_look(&journal->shift, container, err);
+}
+
+int journal_fits(struct journal *journal, int container, struct error *err)
 {
 	struct content *content = malloc(sizeof *content);
 	unsigned char *now = malloc(JOURNAL_PIECE);
+	AUTO_SOURCE *file = NULL;
 	int code = content == NULL || now == NULL ? no_memory(err)
 						  : check_size(journal, container, err);
 
+	if (code == 0)
+		code = journal_look(journal, container, err);
+	if (code == 0)
+		code = read_container(container, &file, err);
 	for (size_t i = 0; code == 0 && i < journal->n; i++) {
 		const struct record *record = &journal->records[i];
 
 		code = read_content(journal, record, content, err);
 		if (code == 0)
-			code = file_read_padded(container, "the container", now,
-				record->len, record->off, err);
+			code = shift_read(&journal->shift, file, record->off, now,
+				record->len, err);
 		if (code == 0)
 			code = check_record(record, content, now, err);
 	}
@@ -334,14 +389,28 @@ static int apply_records(const struct journal *journal, int container,
 	return code;
 }
 
-int journal_apply(const struct journal *journal, int container, struct error *err)
+int journal_shift(struct journal *journal, int container, struct error *err)
+{
+	return journal->shift.len > 0 ? shift_make(&journal->shift, container, err) : 0;
+}
+
+int journal_unshift(struct journal *journal, int container, struct error *err)
+{
+	return journal->shift.len > 0 ? shift_undo(&journal->shift, container, err) : 0;
+}
+
+int journal_apply(struct journal *journal, int container, struct error *err)
 {
 	struct content *content = malloc(sizeof *content);
-	int code = 0;
+	int code;
 
 	if (content == NULL)
 		return no_memory(err);
-	if (journal->new_size > journal->old_size)
+	code = journal_shift(journal, container, err);
+	/* Where a byte of the patch goes must be certain before it is written. */
+	if (code == 0 && journal->shift.len > 0)
+		code = file_sync(container, "the container", err);
+	if (code == 0 && journal->new_size > journal_size_before(journal))
 		code = file_resize(container, "the container", journal->new_size, err);
 	if (code == 0)
 		code = apply_records(journal, container, content, err);
@@ -373,9 +442,10 @@ static bool is_sparse(int fd)
 bool journal_needs_space(const struct journal *journal, int container)
 {
 	return journal->n > 0 &&
-	       (journal->new_size > journal->old_size || is_sparse(container));
+	       (journal->new_size > journal_size_before(journal) || is_sparse(container));
 }
 
+/* What lies beyond the end is shifted as well, and the gap has blocks when it opens. */
 int journal_reserve(const struct journal *journal, int container, struct error *err)
 {
 	bool sparse = is_sparse(container);
@@ -384,7 +454,10 @@ int journal_reserve(const struct journal *journal, int container, struct error *
 	for (size_t i = 0; code == 0 && i < journal->n; i++) {
 		const struct record *record = &journal->records[i];
 
-		if (sparse || record->off + record->len > journal->old_size)
+		if (record->off + record->len > journal_size_before(journal))
+			code = reserve(container, record->off - journal->shift.len,
+				record->len, err);
+		else if (sparse)
 			code = reserve(container, record->off, record->len, err);
 	}
 	return code;

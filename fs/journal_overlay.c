@@ -32,16 +32,6 @@ static size_t record_after(const struct journal *journal, uint64_t off)
 	return low;
 }
 
-static int read_under(
-	struct overlay *overlay, uint64_t off, void *buf, size_t len, struct error *err)
-{
-	uint64_t size = source_size(overlay->base);
-	size_t there = off < size ? (size_t)least(len, size - off) : 0;
-
-	memset((char *)buf + there, 0, len - there);
-	return there > 0 ? source_read(overlay->base, off, buf, there, err) : 0;
-}
-
 static int overlay_read(
 	struct source *source, uint64_t off, void *buf, size_t len, struct error *err)
 {
@@ -55,7 +45,8 @@ static int overlay_read(
 
 		if (i == journal->n || off < record->off) {
 			n = i == journal->n ? len : (size_t)least(len, record->off - off);
-			code = read_under(overlay, off, buf, n, err);
+			code = shift_read(
+				&journal->shift, overlay->base, off, buf, n, err);
 			continue;
 		}
 		n = (size_t)least(len, record->off + record->len - off);
@@ -72,9 +63,13 @@ static bool overlay_locate(
 	struct source *source, uint64_t off, uint64_t len, int *fd, uint64_t *fd_off)
 {
 	struct overlay *overlay = (struct overlay *)source;
-	size_t i = record_after(overlay->journal, off);
+	const struct journal *journal = overlay->journal;
+	size_t i = record_after(journal, off);
+	uint64_t there = len;
 
-	if (i < overlay->journal->n && overlay->journal->records[i].off < off + len)
+	if (i < journal->n && journal->records[i].off < off + len)
+		return false;
+	if (!shift_place(&journal->shift, &off, &there) || there < len)
 		return false;
 	return source_locate(overlay->base, off, len, fd, fd_off);
 }
@@ -90,6 +85,14 @@ static void overlay_free(struct source *source)
 
 static const struct source_ops overlay_ops = {
 	.read = overlay_read, .locate = overlay_locate, .free = overlay_free};
+
+void journal_overlay_rebase(struct source *source, struct source *base)
+{
+	struct overlay *overlay = (struct overlay *)source;
+
+	source_unref(&overlay->base);
+	overlay->base = source_ref(base);
+}
 
 int journal_overlay(struct source **out, struct journal *journal, struct source *base,
 	struct error *err)

@@ -28,8 +28,8 @@ struct piece {
 
 struct writer {
 	struct journal *journal;
-	const struct plan *plan;
-	struct source *outcome;
+	const struct journal_edit *edit;
+	struct source *old;
 	struct piece *piece;
 	uint64_t at;   /* bytes of the journal so far */
 	uint32_t crc;  /* of them */
@@ -61,12 +61,23 @@ static int put_header(struct writer *w, struct error *err)
 {
 	unsigned char header[JOURNAL_HEADER] = JOURNAL_MAGIC;
 
-	put32(header + 8, JOURNAL_VERSION);
+	put32(header + 8,
+		w->journal->shift.len > 0 ? JOURNAL_VERSION_GAP : JOURNAL_VERSION);
 	put32(header + 12, JOURNAL_UNIT);
 	put64(header + 16, w->journal->old_size);
 	put64(header + 24, w->journal->new_size);
 	put32(header + 36, libdeflate_crc32(0, header, 36));
 	return put(w, header, sizeof header, err);
+}
+
+static int put_gap(struct writer *w, struct error *err)
+{
+	unsigned char gap[JOURNAL_GAP] = {0};
+
+	put64(gap, w->journal->shift.off);
+	put64(gap + 8, w->journal->shift.len);
+	put32(gap + 20, libdeflate_crc32(0, gap, 20));
+	return put(w, gap, sizeof gap, err);
 }
 
 static int put_trailer(struct writer *w, struct error *err)
@@ -105,49 +116,42 @@ static int put_record(struct writer *w, uint64_t off, size_t len, size_t first,
 	return code < 0 ? code : journal_add(w->journal, record, err);
 }
 
-static bool unit_differs(const struct piece *piece, size_t len, size_t i)
+/* A unit that differs, or that lies in the gap: no hole is to stay there. */
+static bool is_to_write(const struct writer *w, uint64_t off, size_t len, size_t i)
 {
+	const struct shift *shift = &w->journal->shift;
 	size_t at = i * JOURNAL_UNIT;
 
-	return memcmp(piece->now + at, piece->new + at, journal_unit_len(len, i)) != 0;
+	return off + at - shift->off < shift->len ||
+	       memcmp(w->piece->now + at, w->piece->new + at, journal_unit_len(len, i)) !=
+		       0;
 }
 
 /* Where the run of units that begins with the changed one `i` ends: before GAP_UNITS
  * equal ones. */
-static size_t run_end(const struct piece *piece, size_t len, size_t i)
+static size_t run_end(const struct writer *w, uint64_t off, size_t len, size_t i)
 {
 	size_t end = i + 1, n = journal_units(len);
 
 	for (i++; i < n && i - end < GAP_UNITS; i++)
-		if (unit_differs(piece, len, i))
+		if (is_to_write(w, off, len, i))
 			end = i + 1;
 	return end;
-}
-
-/* What is there now; beyond the old size, zeros. */
-static int read_now(struct writer *w, uint64_t off, size_t len, struct error *err)
-{
-	uint64_t old_size = w->journal->old_size;
-	size_t there = off < old_size ? (size_t)least(len, old_size - off) : 0;
-
-	memset(w->piece->now + there, 0, len - there);
-	if (there == 0)
-		return 0;
-	return source_read(plan_source_old(w->plan), off, w->piece->now, there, err);
 }
 
 static int write_piece(struct writer *w, uint64_t off, size_t len, struct error *err)
 {
 	size_t n = journal_units(len), end;
-	int code = source_read(w->outcome, off, w->piece->new, len, err);
+	const struct shift *shift = &w->journal->shift;
+	int code = source_read(w->edit->outcome, off, w->piece->new, len, err);
 
 	if (code == 0)
-		code = read_now(w, off, len, err);
+		code = shift_read(shift, w->old, off, w->piece->now, len, err);
 	for (size_t i = 0; code == 0 && i < n; i = end) {
 		end = i + 1;
-		if (!unit_differs(w->piece, len, i))
+		if (!is_to_write(w, off, len, i))
 			continue;
-		end = run_end(w->piece, len, i);
+		end = run_end(w, off, len, i);
 		code = put_record(w, off, len, i, end, err);
 	}
 	return code;
@@ -176,36 +180,46 @@ static int write_range(struct writer *w, uint64_t off, uint64_t end, struct erro
 
 static int write_region(struct writer *w, const struct region *region, struct error *err)
 {
-	uint64_t end = region->off + region->len;
+	const struct shift *shift = &w->journal->shift;
+	uint64_t off = region->off, end = off + region->len;
 
-	if (region->kind == REGION_OLD && region->old_off == region->off)
+	if (region->kind == REGION_OLD && region->old_off + shift->len == off)
 		return 0;
+	/* What does not move though it lies behind the gap's beginning is written anew.
+	 */
+	if (region->kind == REGION_OLD)
+		off = shift->len > 0 && off < shift->off ? shift->off : off;
 	/* Beyond the old size all is zeros by itself. */
 	if (region->kind == REGION_FILL && region->fill == 0)
-		end = least(end, w->journal->old_size);
-	return region->off < end ? write_range(w, region->off, end, err) : 0;
+		end = least(end, journal_size_before(w->journal));
+	return off < end ? write_range(w, off, end, err) : 0;
 }
 
 static int write_all(struct writer *w, struct error *err)
 {
+	const struct plan *plan = w->edit->plan;
 	int code = put_header(w, err);
 
-	for (size_t i = 0; code == 0 && i < plan_count(w->plan); i++)
-		code = write_region(w, plan_region(w->plan, i), err);
+	if (code == 0 && w->journal->shift.len > 0)
+		code = put_gap(w, err);
+	for (size_t i = 0; code == 0 && i < plan_count(plan); i++)
+		code = write_region(w, plan_region(plan, i), err);
 	return code < 0 ? code : put_trailer(w, err);
 }
 
-int journal_write(struct journal **out, int fd, const struct plan *plan,
-	struct source *outcome, struct error *err)
+int journal_write(
+	struct journal **out, int fd, const struct journal_edit *edit, struct error *err)
 {
 	AUTO_JOURNAL *journal = NULL;
-	struct writer w = {.plan = plan, .outcome = outcome};
+	struct writer w = {.edit = edit, .old = plan_source_old(edit->plan)};
 	int code = journal_new(&journal, fd, err);
 
 	if (code < 0)
 		return code;
-	journal->old_size = source_size(plan_source_old(plan));
-	journal->new_size = plan_size(plan);
+	journal->old_size = source_size(w.old);
+	journal->new_size = plan_size(edit->plan);
+	if (edit->shift != NULL)
+		journal->shift = *edit->shift;
 	w.journal = journal;
 	w.piece = malloc(sizeof *w.piece);
 	if (w.piece == NULL)

@@ -8,6 +8,7 @@
 #include "decoders/base/error.h"
 #include "fs/container_private.h"
 #include "fs/copy.h"
+#include "fs/shift.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -109,6 +110,14 @@ void means_look(struct container *c)
 	c->means.alignment = c->means.no_rewrite[0] == '\0'
 				     ? copy_alignment(c->fd, c->beside.folder)
 				     : 0;
+	c->means.block = shift_block(c->fd);
+}
+
+static bool is_large(const struct container *c)
+{
+	struct stat st;
+
+	return fstat(c->fd, &st) == 0 && (uint64_t)st.st_size > c->shift_from;
 }
 
 const char *means_usual(const struct container *c, struct error *err)
@@ -117,6 +126,8 @@ const char *means_usual(const struct container *c, struct error *err)
 	bool rewrite = means->no_rewrite[0] == '\0' && c->mode != COMMIT_PATCH;
 	bool patch = means->no_patch[0] == '\0' && c->mode != COMMIT_REWRITE;
 
+	if (patch && means->block > 0 && c->mode == COMMIT_AUTO && is_large(c))
+		return "patch, shift";
 	if (patch && (!rewrite || means->alignment == 0))
 		return "patch";
 	if (rewrite)

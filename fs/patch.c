@@ -1,6 +1,6 @@
 /*
  * patch: the container is changed in place, behind a journal. Invariants 1, 2, 3, 5, 6,
- * 7, 8 and 10 of commit.c.
+ * 7, 8, 10 and 11 of commit.c. A shift is a patch that begins with opening a gap.
  *
  * The journal's rename is the moment at which the edit is made. Before it, a failure
  * takes everything back; after it, the new state is the container's whatever happens, and
@@ -31,6 +31,7 @@ struct patch {
 		*overlay; /* the new state, journal over old file; owns the journal */
 	struct journal *journal; /* the overlay's */
 	bool reserved;
+	bool stuck; /* a gap can neither be opened nor closed */
 };
 
 static int create(const struct patch *patch, int *out, struct error *err)
@@ -59,12 +60,15 @@ static int write_journal(struct patch *patch, struct error *err)
 {
 	AUTO_JOURNAL *journal = NULL;
 	AUTO_SOURCE *file = NULL;
+	const struct commit *commit = patch->commit;
+	const struct journal_edit edit = {.plan = commit->plan,
+		.outcome = commit->outcome,
+		.shift = commit->shift.len > 0 ? &commit->shift : NULL};
 	int fd = -1, code = create(patch, &fd, err);
 
 	if (code < 0)
 		return code;
-	code = journal_write(
-		&journal, fd, patch->commit->plan, patch->commit->outcome, err);
+	code = journal_write(&journal, fd, &edit, err);
 	if (code == 0)
 		code = container_new_source(patch->c, &file, err);
 	if (code < 0)
@@ -149,8 +153,15 @@ static void take_back(struct patch *patch)
 		give_back_space(patch);
 }
 
-/* The moment. Where the folder cannot be synced the disk may have the journal or not:
- * both are whole, but nothing may be built on either. */
+/* A disk that may have the journal or not: both are whole, but nothing may be built on
+ * either. */
+static void doubt(struct container *c, int code)
+{
+	container_set_readonly(c, "the disk failed while an edit was being committed: %s",
+		strerror(-code));
+}
+
+/* The moment. */
 static int publish(struct patch *patch, struct error *err)
 {
 	const struct leftovers *place = patch->place;
@@ -163,11 +174,44 @@ static int publish(struct patch *patch, struct error *err)
 	code = file_sync_folder(place->folder, patch->c->path, err);
 	if (code < 0) {
 		(void)file_remove(place->folder, place->journal);
-		container_set_readonly(patch->c,
-			"the disk failed while an edit was being committed: %s",
-			strerror(-code));
+		doubt(patch->c, code);
 	}
 	return code;
+}
+
+/* The gap closed again, the journal gone. False: the one or the other cannot be. */
+static bool take_shift_back(struct patch *patch)
+{
+	const struct leftovers *place = patch->place;
+	struct container *c = patch->c;
+	int code;
+
+	if (journal_unshift(patch->journal, c->fd, NULL) < 0 ||
+		file_sync(c->fd, c->path, NULL) < 0 ||
+		file_remove(place->folder, place->journal) < 0)
+		return false;
+	code = file_sync_folder(place->folder, c->path, NULL);
+	if (code < 0)
+		doubt(c, code);
+	set_time_back(c);
+	return true;
+}
+
+/* Opens the gap of a shift; where there is no room for it, or the file system will not,
+ * the old state stands. */
+static int open_gap(struct patch *patch, struct error *err)
+{
+	struct container *c = patch->c;
+	struct error why = {0};
+	int code;
+
+	(void)pthread_mutex_lock(&c->lock);
+	code = journal_shift(patch->journal, c->fd, &why);
+	patch->stuck = code < 0 && !take_shift_back(patch);
+	(void)pthread_mutex_unlock(&c->lock);
+	if (code == 0 || patch->stuck)
+		return 0;
+	return error_set(err, -code, "%s: %s", c->path, why.text);
 }
 
 /* Finer than the file system's clock, and never the same twice: programs that compare
@@ -196,6 +240,29 @@ static void half_done(struct patch *patch, const char *why)
 		why, patch->place->journal, patch->c->path);
 }
 
+static int write_patch(struct patch *patch, struct error *err)
+{
+	int code = patch->stuck
+			   ? error_set(err, EIO, "what lies behind it cannot be moved")
+			   : journal_apply(patch->journal, patch->c->fd, err);
+
+	touch(patch->c);
+	return code;
+}
+
+/* The overlay reads the file as it has become. False: it does not. */
+static bool look_again(struct patch *patch)
+{
+	struct container *c = patch->c;
+	AUTO_SOURCE *file = NULL;
+
+	if (journal_look(patch->journal, c->fd, NULL) < 0 ||
+		container_new_source(c, &file, NULL) < 0)
+		return false;
+	journal_overlay_rebase(patch->overlay, file);
+	return true;
+}
+
 /* Writes, and takes the new state for the container's. False where the journal must stay
  * laid over it. */
 static bool apply(struct patch *patch)
@@ -203,16 +270,19 @@ static bool apply(struct patch *patch)
 	struct container *c = patch->c;
 	struct source *now = NULL;
 	struct error why = {0};
+	bool seen = true;
 	int code;
 
 	(void)pthread_mutex_lock(&c->lock);
-	code = journal_apply(patch->journal, c->fd, &why);
-	touch(c);
+	code = write_patch(patch, &why);
 	if (code == 0)
 		code = container_new_source(c, &now, &why);
-	if (code < 0)
+	if (code < 0) {
+		seen = look_again(patch);
 		now = source_ref(patch->overlay);
+	}
 	container_settle(c, -1, now);
+	c->stale = !seen;
 	(void)pthread_mutex_unlock(&c->lock);
 	if (code < 0)
 		half_done(patch, why.text);
@@ -251,6 +321,8 @@ static int make(struct patch *patch, struct error *err)
 	code = commit_check_identity(commit, err);
 	if (code == 0)
 		code = publish(patch, err);
+	if (code == 0)
+		code = open_gap(patch, err);
 	if (code < 0) {
 		commit->ops->leave(commit->arg, code, NULL);
 		return code;

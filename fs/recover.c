@@ -130,8 +130,8 @@ int recover_retire(struct container *c, int folder, const char *name, struct err
 	return file_sync_folder(folder, name, err);
 }
 
-static int finish(struct container *c, const struct found *found,
-	const struct journal *journal, struct error *err)
+static int finish(struct container *c, const struct found *found, struct journal *journal,
+	struct error *err)
 {
 	int code = journal_apply(journal, c->fd, err);
 
@@ -196,8 +196,12 @@ void recover_container(struct container *c, struct journal **journal)
 	code = judge(c, &found, journal, &why);
 	if (code < 0)
 		stays(c, found.name, why.text);
-	else if (write && finish(c, &found, *journal, &why) < 0)
+	if (code < 0 || !write)
+		return;
+	code = finish(c, &found, *journal, &why);
+	if (code < 0)
 		stays(c, found.name, why.text);
-	else if (write)
+	/* What is laid over it must know what became of it. */
+	if (code == 0 || journal_look(*journal, c->fd, NULL) < 0)
 		journal_close(journal);
 }

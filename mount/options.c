@@ -96,7 +96,7 @@ static bool is_fstab_word(const char *word)
 }
 
 /* "512", "64K", "2G" in bytes. */
-static int parse_bytes(const char *s, uint64_t *out, struct error *err)
+static int parse_bytes(const char *name, const char *s, uint64_t *out, struct error *err)
 {
 	char *end;
 	errno = 0;
@@ -108,10 +108,8 @@ static int parse_bytes(const char *s, uint64_t *out, struct error *err)
 	if (errno || end == s || *s == '-' || (*end && (!unit || end[1])) ||
 		n > UINT64_MAX >> shift || !n)
 		return error_set(err, EINVAL,
-			"-o scratch-limit: expected a number of bytes such as 512M, "
-			"found "
-			"\"%s\"",
-			s);
+			"-o %s: expected a number of bytes such as 512M, found \"%s\"",
+			name, s);
 	*out = (uint64_t)n << shift;
 	return 0;
 }
@@ -182,7 +180,10 @@ static int parse_word(
 	else if ((value = value_of(word, "journal")))
 		options->fs.journal_dir = value;
 	else if ((value = value_of(word, "scratch-limit")))
-		return parse_bytes(value, &options->fs.scratch_limit, err);
+		return parse_bytes(
+			"scratch-limit", value, &options->fs.scratch_limit, err);
+	else if ((value = value_of(word, "shift-from"))) /* for tests */
+		return parse_bytes("shift-from", value, &options->fs.shift_from, err);
 	else if (!is_fstab_word(word))
 		hand_on(fuse, word);
 	return 0;

@@ -4,6 +4,7 @@
 #include "decoders/base/error.h"
 #include "decoders/base/plan.h"
 #include "decoders/base/source.h"
+#include "fs/shift.h"
 #include "tests/unit/unit.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +20,7 @@ struct edit {
 	struct source *old;
 	struct plan *plan;
 	struct source *outcome;
+	struct shift shift;
 	struct journal *journal;
 	char *before, *after;
 	size_t after_len;
@@ -80,7 +82,10 @@ static void edit_end(struct edit *edit)
 	edit->after_len = (size_t)plan_size(edit->plan);
 	edit->after = malloc(edit->after_len + 1);
 	CHECK_INT(source_read(edit->outcome, 0, edit->after, edit->after_len, NULL), 0);
-	if (!CHECK_INT(journal_write(&edit->journal, fd, edit->plan, edit->outcome, &err),
+	if (!CHECK_INT(journal_write(&edit->journal, fd,
+			       &(struct journal_edit){edit->plan, edit->outcome,
+				       edit->shift.len > 0 ? &edit->shift : NULL},
+			       &err),
 		    0))
 		unit_fail("%s", err.text);
 }
@@ -102,6 +107,20 @@ static void usual_edit(struct edit *edit)
 	edit_write(edit, 0, "the beginning");
 	edit_write(edit, 5 * 512 - 3, "across");
 	edit_write(edit, SIZE - 4, "last");
+	edit_end(edit);
+}
+
+/* A header of 600 bytes gets two units more. */
+static void shifting_edit(struct edit *edit)
+{
+	char header[600 + 1024];
+
+	memset(header, 'h', sizeof header);
+	edit_begin(edit);
+	CHECK_INT(plan_cut(edit->plan, 0, NULL), 0);
+	CHECK_INT(plan_bytes(edit->plan, header, sizeof header, NULL), 0);
+	CHECK_INT(plan_old(edit->plan, 600, SIZE - 600, NULL), 0);
+	CHECK(shift_find(edit->plan, 512, &edit->shift));
 	edit_end(edit);
 }
 
@@ -221,31 +240,46 @@ static void mixtures(void)
 	edit_done(&edit);
 }
 
-static void damage(void)
+/* The bytes of a journal, with room for one more. */
+static char *journal_bytes(const struct edit *edit, size_t *size)
 {
-	struct edit edit;
-	struct journal *journal = NULL;
-	size_t size;
 	char *bytes;
 
-	usual_edit(&edit);
-	size = file_size(journal_fd(edit.journal));
-	bytes = malloc(size + 1);
-	CHECK_INT(pread(journal_fd(edit.journal), bytes, size, 0), (intmax_t)size);
-	unit_begin("a journal that is cut at any length is not whole");
+	*size = file_size(journal_fd(edit->journal));
+	bytes = calloc(1, *size + 1);
+	CHECK_INT(pread(journal_fd(edit->journal), bytes, *size, 0), (intmax_t)*size);
+	return bytes;
+}
+
+static void damage(const struct edit *edit)
+{
+	struct journal *journal = NULL;
+	size_t size;
+	char *bytes = journal_bytes(edit, &size);
+
 	for (size_t len = 0; len < size; len++)
 		CHECK_INT(journal_open(&journal, memory_file(bytes, len), NULL), -EINVAL);
-	unit_begin("a journal with a bit of any byte changed is not whole");
 	for (size_t i = 0; i < size; i++) {
 		bytes[i] ^= (char)(1 << i % 8);
 		CHECK_INT(
 			journal_open(&journal, memory_file(bytes, size), NULL), -EINVAL);
 		bytes[i] ^= (char)(1 << i % 8);
 	}
-	unit_begin("a journal with something behind it is not whole");
-	bytes[size] = 0;
 	CHECK_INT(journal_open(&journal, memory_file(bytes, size + 1), NULL), -EINVAL);
 	free(bytes);
+}
+
+static void damages(void)
+{
+	struct edit edit;
+
+	unit_begin("a journal that is cut, changed in a bit, or longer is not whole");
+	usual_edit(&edit);
+	damage(&edit);
+	edit_done(&edit);
+	unit_begin("nor is one with a gap");
+	shifting_edit(&edit);
+	damage(&edit);
 	edit_done(&edit);
 }
 
@@ -311,7 +345,9 @@ static void large(void)
 	CHECK_INT(plan_new(&plan, old, NULL), 0);
 	CHECK_INT(plan_bytes(plan, after, size, NULL), 0);
 	CHECK_INT(plan_outcome(plan, &outcome, NULL), 0);
-	CHECK_INT(journal_write(&journal, memory_file("", 0), plan, outcome, &err), 0);
+	CHECK_INT(journal_write(&journal, memory_file("", 0),
+			  &(struct journal_edit){plan, outcome, NULL}, &err),
+		0);
 	CHECK(file_size(journal_fd(journal)) < (4 << 20) + (1 << 17));
 	fd = memory_file(before, size);
 	CHECK_INT(journal_fits(journal, fd, &err), 0);
@@ -328,7 +364,7 @@ int main(void)
 	nothing();
 	sizes();
 	mixtures();
-	damage();
+	damages();
 	overlays();
 	large();
 	return unit_end();
