@@ -76,6 +76,14 @@ int inode_content(
 	return 0;
 }
 
+bool inode_lost(const struct inode *inode)
+{
+	const struct desk *desk = inode->desk;
+
+	return inode->kind == INODE_FILE && inode->node == NULL &&
+	       (desk == NULL || (desk->staged == NULL && desk->judging == NULL));
+}
+
 bool inode_computed(struct blob *bytes)
 {
 	uint64_t size = blob_size(bytes), len = size, off;
@@ -260,6 +268,8 @@ int inode_stat(struct fs *fs, struct inode *inode, struct stat *out)
 {
 	const struct desk *desk = inode->desk;
 
+	if (inode_lost(inode))
+		return -ESTALE;
 	*out = (struct stat){.st_ino = inode->ino,
 		.st_mode = inode_mode(fs, inode),
 		.st_nlink = (inode->flags & INODE_GONE) != 0 ? 0 : 1,

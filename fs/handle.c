@@ -34,6 +34,8 @@ static int may_open(struct fs *fs, const struct inode *inode, int flags)
 		return -EISDIR;
 	if (inode->kind == INODE_LINK)
 		return -ELOOP;
+	if (inode_lost(inode))
+		return -ESTALE;
 	if (!writes(flags) && (flags & O_TRUNC) == 0)
 		return 0;
 	if (fs_frozen(fs) != NULL)
@@ -202,6 +204,8 @@ ssize_t fs_write(struct fs *fs, fs_ino ino, uint64_t number, const void *buf, si
 		rc = -EBADF;
 	else if (fs_frozen(fs) != NULL)
 		rc = -EROFS;
+	else if (inode_lost(inode))
+		rc = -ESTALE;
 	if (rc == 0)
 		rc = inode_stage(fs, inode, false, NULL);
 	if (rc == 0)

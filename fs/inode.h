@@ -151,6 +151,9 @@ int inode_accepted(
 /* What the model alone says, made anew: for a node's file that may have no inode. */
 int inode_render(struct fs *fs, struct node *node, enum inode_kind kind,
 	struct blob **out, struct error *err);
+/* Whether a file has lost its name and, as nobody had it open, its bytes. Whatever is
+ * asked of it is answered with ESTALE: then the kernel looks its name up again. */
+bool inode_lost(const struct inode *inode);
 /* Whether bytes can only be computed by the model that made them. */
 bool inode_computed(struct blob *bytes);
 const char *inode_target(const struct inode *link);

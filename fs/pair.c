@@ -31,7 +31,7 @@ struct arrival {
 	struct inode *inode, *half; /* the other half of a tensor, or NULL */
 	struct place place;
 	struct saved saved;
-	struct blob *before; /* what the file at the place had, where it is still open */
+	struct blob *before; /* what the file at the place had, where it is known */
 	struct text name, path; /* of the place; the name's entry may go */
 };
 
@@ -55,6 +55,9 @@ static void part(
 
 	if (inode == NULL)
 		return;
+	/* Kept for nobody they would be copied before they are patched over. */
+	if (inode->handles == 0)
+		blob_unref(bytes);
 	inode_detach(fs, inode, *bytes);
 	*bytes = NULL;
 	inode->flags |= INODE_GONE;
@@ -93,13 +96,14 @@ void pair_restore_sidecar(struct fs *fs, const struct place *place)
 
 /* Reading what is to be judged. */
 
-static int remember_before(struct fs *fs, struct arrival *arrival)
+/* Who has it open, or opens it until it parts from its name, goes on reading this. Old
+ * bytes that cannot be read are no reason to refuse new ones. */
+static void remember_before(struct fs *fs, struct arrival *arrival)
 {
 	struct inode *inode = inode_of(fs, arrival->place.node, arrival->place.kind);
 
-	if (inode == NULL || inode->handles == 0)
-		return 0;
-	return inode_accepted(fs, inode, &arrival->before, NULL);
+	if (inode != NULL)
+		(void)inode_accepted(fs, inode, &arrival->before, NULL);
 }
 
 /* Takes removal back and puts the bytes into the tree. */
@@ -182,7 +186,8 @@ static int begin_slot(struct fs *fs, struct inode *inode, const struct place *pl
 	save_freeze(inode);
 	arrival->saved = (struct saved){.node = place->node, .kind = place->kind};
 	arrival->saved.bytes = blob_ref(desk->judging);
-	return remember_before(fs, arrival);
+	remember_before(fs, arrival);
+	return 0;
 }
 
 int pair_save_as(struct fs *fs, struct inode *inode, const struct place *place)

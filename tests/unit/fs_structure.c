@@ -60,8 +60,9 @@ static void sed(void)
 {
 	struct session s = {0};
 	uint64_t handle;
-	fs_ino ino, reader;
+	fs_ino ino, reader, found;
 	struct fs_file old;
+	struct stat st;
 	char buf[100] = "";
 
 	unit_begin("sed -i: a scratch file renamed over a document is a write to it");
@@ -95,6 +96,15 @@ static void sed(void)
 	session_logged(&s, "metadata.json:1:2: ", 1);
 
 	SHOWS(&s, ".weightfs/rejected/metadata.json", "{");
+
+	unit_begin("who has only found the old file, and opens it now, looks again");
+	found = session_ino(&s, "metadata.json");
+	CHECK_INT(session_puts(&s, "sedKlMnO", METADATA), 0);
+	CHECK_INT(session_rename(&s, "sedKlMnO", "metadata.json"), 0);
+	CHECK_INT(fs_open_file(s.fs, found, O_RDONLY, &old), -ESTALE);
+	CHECK_INT(fs_open_file(s.fs, found, O_WRONLY | O_TRUNC, &old), -ESTALE);
+	CHECK_INT(fs_getattr(s.fs, found, &st), -ESTALE);
+	SHOWS(&s, "metadata.json", METADATA);
 
 	unit_begin("mv from elsewhere: unlink, then a new file");
 	CHECK_INT(session_unlink(&s, "metadata.json"), 0);
