@@ -300,6 +300,9 @@ int commits_write(struct fs *fs, struct plan **plan, struct error *err)
 	/* The plan's contents may be the old model's. */
 	plan_free(plan);
 	passage_done(&passage);
+	fs_own(fs);
+	held_drop(fs, false); /* what only the old model held */
+	fs_unlock(fs);
 	return rc;
 }
 
