@@ -21,6 +21,7 @@ enum message_kind {
 			  */
 	MESSAGE_UNMOUNT, /* daemon (SIGTERM) or client: please unmount */
 	MESSAGE_END,	 /* guardian to daemon: unmounted lazily, serve no more */
+	MESSAGE_ANOTHER, /* guardian to client: what is mounted there is another's */
 };
 
 #define MESSAGE_TEXT_MAX (2 * ERROR_TEXT_MAX)

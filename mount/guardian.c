@@ -115,7 +115,12 @@ static void on_client(struct guardian *guardian)
 		return;
 	}
 	/* What is mounted with this device number now is another's: ask again. */
-	int code = there ? unmount(guardian, false) : -ESTALE;
+	if (!there) {
+		(void)channel_send(client, MESSAGE_ANOTHER, 0, NULL);
+		close(client);
+		return;
+	}
+	int code = unmount(guardian, false);
 	if (code) {
 		drop_client(client, -code,
 			code == -EBUSY

@@ -91,7 +91,7 @@ static int ask_guardian(const struct mounted *mounted, struct message *verdict)
 		code = channel_send(guardian, MESSAGE_UNMOUNT, 0, NULL);
 	if (!code && channel_receive(guardian, verdict) <= 0)
 		code = -EPIPE;
-	if (!code && verdict->code == ESTALE)
+	if (!code && verdict->kind == MESSAGE_ANOTHER)
 		code = -ESTALE;
 	close(guardian);
 	return code;
