@@ -255,7 +255,7 @@ static void switch_models(struct passage *passage, struct source *now, bool fore
 		tell_edited(fs);
 	if (now != NULL)
 		source_rebase(passage->handle, now);
-	rebind_run(passage->rebind, fs);
+	rebind_run(passage->rebind, fs, foreign);
 	if (foreign)
 		rebind_tell_all(fs);
 	fs->handle = passage->handle;

@@ -167,13 +167,31 @@ static void keep_folder(struct fs *fs, struct inode *inode)
 	inode->flags |= INODE_GONE;
 }
 
+static bool is_lost(const struct rebind *rebind, const struct inode *inode)
+{
+	return inode->node != NULL && inode->kind == INODE_FOLDER &&
+	       inode->node->parent != NULL && new_node(rebind, inode->node) == NULL &&
+	       inode->entry == NULL;
+}
+
 static void keep_lost(struct fs *fs, struct inode *inode, void *arg)
 {
-	struct rebind *rebind = arg;
+	if (is_lost(arg, inode))
+		keep_folder(fs, inode);
+}
 
-	if (inode->node != NULL && inode->kind == INODE_FOLDER &&
-		inode->node->parent != NULL && new_node(rebind, inode->node) == NULL &&
-		inode->entry == NULL)
+/* What somebody else took out of the container is gone, but for the way to what was made
+ * here. */
+static void keep_used(struct fs *fs, struct inode *inode, void *arg)
+{
+	const struct entry *made = inode->entries;
+
+	while (made != NULL && made->inode == NULL)
+		made = made->next;
+	if (made == NULL)
+		return;
+	for (; inode != NULL && is_lost(arg, inode);
+		inode = inode_of(fs, inode->node->parent, INODE_FOLDER))
 		keep_folder(fs, inode);
 }
 
@@ -191,13 +209,13 @@ static void bind(struct fs *fs, struct inode *inode, void *arg)
 		inode->flags |= INODE_GONE;
 }
 
-void rebind_run(struct rebind *rebind, struct fs *fs)
+void rebind_run(struct rebind *rebind, struct fs *fs, bool foreign)
 {
 	inode_forget_contents(fs);
 	/* Readers may have opened folders since; without memory their files are lost. */
 	if (fs->model->tree->last_id != rebind->last_id)
 		(void)match_trees(rebind, fs, NULL);
-	inode_each(fs, keep_lost, rebind);
+	inode_each(fs, foreign ? keep_used : keep_lost, rebind);
 	inode_each(fs, bind, rebind);
 	carry_numbers(rebind, fs);
 	fs->model = rebind->model;

@@ -4,6 +4,8 @@
 #ifndef WEIGHTFS_FS_REBIND_H
 #define WEIGHTFS_FS_REBIND_H
 
+#include <stdbool.h>
+
 struct error;
 struct fs;
 struct model;
@@ -17,10 +19,11 @@ int rebind_new(
 void rebind_free(struct rebind **rebind);
 /*
  * The new model is the fs's from here on: nodes keep their numbers, inodes find
- * their new nodes; a folder that is no longer there stays, as scratch. The old model is
- * the caller's. Cannot fail. Exclusively.
+ * their new nodes; a folder that is no longer there stays, as scratch (of a change that
+ * somebody else made, `foreign`: where something was made in it). The old model is the
+ * caller's. Cannot fail. Exclusively.
  */
-void rebind_run(struct rebind *rebind, struct fs *fs);
+void rebind_run(struct rebind *rebind, struct fs *fs, bool foreign);
 /* The kernel is told to believe nothing of what it knows. Exclusively. */
 void rebind_tell_all(struct fs *fs);
 
