@@ -16,25 +16,59 @@ int channel_pair(int ends[2])
 	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) ? -errno : 0;
 }
 
-int channel_send(int fd, enum message_kind kind, int code, const char *text)
+/* Room for one descriptor beside a message. */
+union passing {
+	struct cmsghdr align;
+	char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+int channel_send_passing(
+	int fd, enum message_kind kind, int code, const char *text, int passed)
 {
 	struct message message = {.kind = kind, .code = code};
+	struct iovec bytes = {.iov_base = &message, .iov_len = sizeof(message)};
+	struct msghdr header = {.msg_iov = &bytes, .msg_iovlen = 1};
+	union passing passing = {0};
 	ssize_t n;
 
 	snprintf(message.text, sizeof(message.text), "%s", text ? text : "");
+	if (passed >= 0) {
+		header.msg_control = &passing;
+		header.msg_controllen = sizeof(passing);
+		*CMSG_FIRSTHDR(&header) =
+			(struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(passed)),
+				.cmsg_level = SOL_SOCKET,
+				.cmsg_type = SCM_RIGHTS};
+		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&header)), &passed, sizeof(passed));
+	}
 	do
-		n = send(fd, &message, sizeof(message), MSG_NOSIGNAL);
+		n = sendmsg(fd, &header, MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : 0;
 }
 
-int channel_receive(int fd, struct message *out)
+int channel_send(int fd, enum message_kind kind, int code, const char *text)
 {
+	return channel_send_passing(fd, kind, code, text, -1);
+}
+
+int channel_receive_passed(int fd, struct message *out, int *passed)
+{
+	struct iovec bytes = {.iov_base = out, .iov_len = sizeof(*out)};
+	union passing passing = {0};
+	struct msghdr header = {.msg_iov = &bytes,
+		.msg_iovlen = 1,
+		.msg_control = &passing,
+		.msg_controllen = sizeof(passing)};
 	ssize_t n;
 
+	*passed = -1;
 	do
-		n = recv(fd, out, sizeof(*out), 0);
+		n = recvmsg(fd, &header, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
+	if (n > 0 && CMSG_FIRSTHDR(&header) &&
+		CMSG_FIRSTHDR(&header)->cmsg_type == SCM_RIGHTS)
+		memcpy(passed, CMSG_DATA(CMSG_FIRSTHDR(&header)), sizeof(*passed));
 	if (n < 0)
 		return errno == ECONNRESET ? 0 : -errno;
 	if (n == 0)
@@ -43,6 +77,15 @@ int channel_receive(int fd, struct message *out)
 		return -EPROTO;
 	out->text[sizeof(out->text) - 1] = '\0';
 	return 1;
+}
+
+int channel_receive(int fd, struct message *out)
+{
+	int passed, code = channel_receive_passed(fd, out, &passed);
+
+	if (passed >= 0)
+		close(passed);
+	return code;
 }
 
 /* The abstract name (it begins with a NUL) and its length. */

@@ -10,8 +10,8 @@
 #include "decoders/base/text.h"
 #include "fs/fs.h"
 #include "mount/channel.h"
-#include "mount/handlers.h"
 #include "mount/options.h"
+#include "mount/session.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -23,12 +23,9 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define WORKERS 4 /* the winner of the measurements on two and more cores */
-#define READ_AHEAD_KB "1024"
 
 struct daemon {
 	const struct options *options;
@@ -98,69 +95,40 @@ static void *control_run(void *arg)
 	}
 }
 
-static int add_options(const struct daemon *daemon, struct fuse_args *args)
+/* The guardian mounts: this process may not any more. */
+static int ask_to_mount(struct daemon *daemon, bool readonly, struct error *err)
 {
-	const struct options *options = daemon->options;
-	char *words = NULL;
-	int failed = fuse_opt_add_arg(args, "weightfs") ||
-		     fuse_opt_add_opt(&words, "default_permissions,subtype=weightfs");
+	struct message message = {0};
+	int connection = -1;
+	int code = channel_send(daemon->guardian, MESSAGE_MOUNT, readonly, NULL);
 
-	AUTO_TEXT source = {0};
-	text_printf(&source, "fsname=%s", options->model);
-	failed =
-		failed || source.failed || fuse_opt_add_opt_escaped(&words, source.bytes);
-	if (fs_readonly(daemon->fs))
-		failed = failed || fuse_opt_add_opt(&words, "ro");
-	if (options->allow_other)
-		failed = failed || fuse_opt_add_opt(&words, "allow_other");
-	if (*options->fuse)
-		failed = failed || fuse_opt_add_opt(&words, options->fuse);
-	failed = failed || fuse_opt_add_arg(args, "-o") || fuse_opt_add_arg(args, words);
-	if (options->debug)
-		failed = failed || fuse_opt_add_arg(args, "-d");
-	free(words);
-	return failed ? -ENOMEM : 0;
-}
-
-/* Root may let the kernel read further ahead, which doubles the speed of mmap. */
-static void raise_read_ahead(const char *mountpoint)
-{
-	struct statx st;
-	char path[64];
-	/* Nobody serves requests yet: only what the kernel knows by itself is asked. */
-	if (geteuid() || statx(AT_FDCWD, mountpoint, AT_STATX_DONT_SYNC, 0, &st))
-		return;
-	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb",
-		st.stx_dev_major, st.stx_dev_minor);
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	/* No more than a wish: the mount is as right without. */
-	(void)!write(fd, READ_AHEAD_KB, strlen(READ_AHEAD_KB));
-	close(fd);
+	if (!code && channel_receive_passed(daemon->guardian, &message, &connection) <= 0)
+		code = -EPIPE;
+	if (code)
+		return error_set(err, -code, "nobody is there to mount");
+	if (message.kind == MESSAGE_END)
+		return error_set(err, EINTR, "it was asked to end while it started");
+	if (connection < 0)
+		return error_set(
+			err, message.code ? message.code : EPROTO, "%s", message.text);
+	return connection;
 }
 
 static int open_session(struct daemon *daemon, struct error *err)
 {
-	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	bool readonly = fs_readonly(daemon->fs) != NULL;
-	struct fuse_lowlevel_ops ops = handlers_ops(readonly, daemon->options->fs.xattr);
 	int code = handlers_init(&daemon->handlers, daemon->fs, readonly);
+	int connection = -1;
 
-	if (!code)
-		code = add_options(daemon, &args);
-	if (code) {
-		fuse_opt_free_args(&args);
+	if (code)
 		return error_set(err, -code, "%s", strerror(-code));
-	}
-	daemon->session = fuse_session_new(&args, &ops, sizeof(ops), &daemon->handlers);
-	fuse_opt_free_args(&args);
-	if (!daemon->session)
-		return error_set(err, EINVAL, "-o %s: libfuse does not know this option",
-			daemon->options->fuse);
-	if (fuse_session_mount(daemon->session, daemon->mountpoint))
-		return error_set(err, EIO, "%s: cannot be mounted on %s",
-			daemon->options->model, daemon->mountpoint);
+	connection = ask_to_mount(daemon, readonly, err);
+	if (connection < 0)
+		return connection;
+	code = session_open(
+		&daemon->session, daemon->options, &daemon->handlers, connection, err);
+	if (code)
+		return code;
 	fs_set_mountpoint(daemon->fs, daemon->mountpoint);
 	handlers_notify(&daemon->handlers, daemon->session);
 	return 0;
@@ -228,7 +196,6 @@ static int run_session(struct daemon *daemon, struct error *err)
 	int code = open_session(daemon, err);
 	if (code)
 		return code;
-	raise_read_ahead(daemon->mountpoint);
 	say_ready(daemon);
 	go_to_background(daemon->options);
 
