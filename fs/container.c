@@ -7,9 +7,11 @@
  */
 #include "decoders/base/error.h"
 #include "decoders/base/source.h"
+#include "fs/confine.h"
 #include "fs/container_private.h"
 #include "fs/file.h"
 #include "fs/journal.h"
+#include "fs/keep.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -196,7 +198,6 @@ static int take_state(struct container *c, struct error *err)
 	struct source *source = NULL;
 	int code;
 
-	note_read(c);
 	recover_container(c, &journal);
 	code = container_new_source(c, &file, err);
 	if (code == 0 && journal != NULL) {
@@ -234,7 +235,7 @@ static int container_new(struct container **out, const struct container_options 
 	c->mode = options->mode;
 	c->shift_from = options->shift_from > 0 ? options->shift_from : SHIFT_FROM;
 	c->beside.folder = c->elsewhere.folder = c->noted.place.folder = -1;
-	c->fd = c->watch = -1;
+	c->fd = c->watch = c->state = -1;
 	c->record.folder = -1;
 	(void)pthread_mutex_init(&c->lock, NULL); /* a default one needs no memory */
 	if (options->journal_dir != NULL) {
@@ -251,6 +252,28 @@ static int container_new(struct container **out, const struct container_options 
 	return 0;
 }
 
+/* What is opened later is opened in these folders. */
+static void enter(struct container *c, const struct container_options *options)
+{
+	bool writable = c->readonly == NULL;
+	int folders[5];
+
+	if (writable)
+		lock_record_open(&c->record);
+	if (writable && options->keeps)
+		c->state = keep_state_folder();
+	note_read(c);
+	folders[0] = c->beside.folder;
+	folders[1] = c->elsewhere.folder;
+	folders[2] = c->noted.place.folder;
+	folders[3] = c->record.folder;
+	folders[4] = c->state;
+	if (options->confine != NULL)
+		options->confine->enter(options->confine,
+			&(struct places){
+				.folders = folders, .n = 5, .writable = writable});
+}
+
 int container_open(struct container **out, const char *path,
 	const struct container_options *options, struct error *err)
 {
@@ -264,6 +287,7 @@ int container_open(struct container **out, const char *path,
 		code = take_file(c, err);
 	if (code == 0) {
 		look_at_means(c);
+		enter(c, options);
 		code = take_state(c, err);
 	}
 	if (code < 0) {
@@ -295,6 +319,7 @@ void container_close(struct container **container)
 	file_close(&c->beside.folder);
 	file_close(&c->elsewhere.folder);
 	file_close(&c->noted.place.folder);
+	file_close(&c->state);
 	(void)pthread_mutex_destroy(&c->lock);
 	free(c->path);
 	free(c->journal_dir);
@@ -333,6 +358,11 @@ int container_spills(const struct container *container)
 {
 	return container->elsewhere.folder >= 0 ? container->elsewhere.folder
 						: container->beside.folder;
+}
+
+int container_state(const struct container *container)
+{
+	return container->state;
 }
 
 const struct stat *container_stat(const struct container *container)
@@ -414,8 +444,10 @@ int container_reload(struct container *container, struct error *err)
 	(void)pthread_mutex_lock(&c->lock);
 	if (fstat(c->fd, &st) < 0 || !is_at_path(c, &st))
 		code = take_file(c, err);
-	if (code == 0)
+	if (code == 0) {
+		note_read(c);
 		code = take_state(c, err);
+	}
 	if (code == 0 && c->readonly == NULL) {
 		look_at_means(c);
 		lock_record_write(&c->record, &c->st, c->mountpoint);
@@ -426,13 +458,12 @@ int container_reload(struct container *container, struct error *err)
 	return code;
 }
 
-int container_recover(const char *path, const char *journal_dir, char *text, size_t size,
-	struct error *err)
+int container_recover(const char *path, const struct container_options *options,
+	char *text, size_t size, struct error *err)
 {
-	struct container_options options = {.journal_dir = journal_dir};
 	struct container *c = NULL;
 	const char *why;
-	int code = container_open(&c, path, &options, err);
+	int code = container_open(&c, path, options, err);
 
 	if (code < 0)
 		return code;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+struct confine;
 struct error;
 struct plan;
 struct source;
@@ -27,6 +28,9 @@ struct container_options {
 	enum commit_mode mode;
 	const char *journal_dir; /* -o journal=DIR, or NULL: beside the container */
 	uint64_t shift_from;	 /* 0: SHIFT_FROM. For tests */
+	bool keeps; /* edits that cannot be committed will be kept (keep.h) */
+	struct confine *confine; /* entered while opening; borrowed for the call. Or NULL
+				  */
 };
 
 struct container;
@@ -55,6 +59,8 @@ const char *container_readonly(const struct container *container);
 const char *container_path(const struct container *container);
 const char *container_name(const struct container *container);
 int container_folder(const struct container *container);
+/* The folder that keep_state_folder() opened while that could be done, or -1. */
+int container_state(const struct container *container);
 /* The descriptor of a folder for temporary files: beside the container, or where the
  * journal goes, since the first may not be writable. */
 int container_spills(const struct container *container);
@@ -108,7 +114,7 @@ int container_commit(struct container *container, struct plan *plan,
 
 /* `weightfs --recover MODEL`: 0 and what was done in one line in `text` ("nothing to
  * recover", "edit completed", ...), or negative. */
-int container_recover(const char *path, const char *journal_dir, char *text, size_t size,
-	struct error *err);
+int container_recover(const char *path, const struct container_options *options,
+	char *text, size_t size, struct error *err);
 
 #endif

@@ -54,6 +54,7 @@ struct container {
 	struct leftovers beside;    /* .folder is the container's */
 	struct leftovers elsewhere; /* -o journal=DIR */
 	struct noted noted;
+	int state; /* keep_state_folder()'s, or -1 */
 	char *journal_dir;
 	char *mountpoint;
 	int watch;

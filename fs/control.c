@@ -6,6 +6,7 @@
 #include "decoders/base/text.h"
 #include "decoders/base/tree.h"
 #include "decoders/grammar/json.h"
+#include "fs/confine.h"
 #include "fs/container.h"
 #include "fs/fs_private.h"
 #include <errno.h>
@@ -94,6 +95,14 @@ static void put_member(struct text *out, const char *key, const char *string)
 	text_puts(out, ",\n");
 }
 
+/* What the process is confined by, or NULL. */
+static const char *sandbox_of(const struct fs *fs)
+{
+	const struct confine *confine = fs->options.confine;
+
+	return confine != NULL && confine->what[0] != '\0' ? confine->what : NULL;
+}
+
 static int put_info(struct fs *fs, struct text *out)
 {
 	struct counts counts = {0};
@@ -106,6 +115,7 @@ static int put_info(struct fs *fs, struct text *out)
 	put_member(out, "commits",
 		fs_frozen(fs) != NULL ? "read-only" : container_how(fs->container));
 	put_member(out, "read_only", fs_frozen(fs));
+	put_member(out, "sandbox", sandbox_of(fs));
 	text_printf(out,
 		"  \"tensors\": %" PRIu64 ",\n  \"parameters\": %" PRIu64
 		",\n  \"bytes\": %" PRIu64 "\n}\n",

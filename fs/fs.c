@@ -149,7 +149,9 @@ static int open_container(struct fs *fs, const char *path, struct error *err)
 	struct container_options options = {.readonly = fs->options.readonly,
 		.mode = fs->options.commit_mode,
 		.journal_dir = fs->options.journal_dir,
-		.shift_from = fs->options.shift_from};
+		.shift_from = fs->options.shift_from,
+		.keeps = true,
+		.confine = fs->options.confine};
 	int rc = container_open(&fs->container, path, &options, err);
 
 	if (rc == 0)

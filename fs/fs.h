@@ -35,6 +35,7 @@ struct fs_options {
 	uint64_t shift_from;	 /* container_options' */
 	uint64_t scratch_limit;	 /* bytes; 0: the default (a quarter of memory and 16 GiB
 				    on disk at most) */
+	struct confine *confine; /* see container_options; lives as long as the fs */
 	const char *command;	 /* the program and its version, for info.json */
 };
 

@@ -46,26 +46,48 @@ static int make_path(struct text *path)
 	return mkdir(path->bytes, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
-static int open_state_folder(struct keep *keep)
+/* The folder of weightfs in the user's state folder. */
+static int state_path(struct text *path)
 {
 	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+
+	if (state != NULL && state[0] == '/')
+		text_printf(path, "%s/weightfs", state);
+	else if (home != NULL && home[0] == '/')
+		text_printf(path, "%s/.local/state/weightfs", home);
+	else
+		return -ENOENT;
+	return text_check(path, NULL);
+}
+
+int keep_state_folder(void)
+{
+	AUTO_TEXT path = {0};
+	int fd, rc = state_path(&path);
+
+	if (rc == 0)
+		rc = make_path(&path);
+	if (rc < 0)
+		return rc;
+	fd = open(path.bytes, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int open_state_folder(struct keep *keep)
+{
+	AUTO_FD own = container_state(keep->container) < 0 ? keep_state_folder() : -1;
+	int above = own >= 0 ? own : container_state(keep->container);
 	int rc;
 
 	text_clear(&keep->name);
-	if (state != NULL && state[0] == '/')
-		text_printf(&keep->name, "%s/weightfs", state);
-	else if (home != NULL && home[0] == '/')
-		text_printf(&keep->name, "%s/.local/state/weightfs", home);
-	else
-		return -ENOENT;
+	rc = above < 0 ? -ENOENT : state_path(&keep->name);
 	text_printf(&keep->name, "/%s%s", container_name(keep->container), SUFFIX);
-	if (keep->name.failed)
-		return -ENOMEM;
-	rc = make_path(&keep->name);
+	if (rc == 0)
+		rc = text_check(&keep->name, NULL);
 	if (rc < 0)
 		return rc;
-	keep->folder = open(keep->name.bytes, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return keep->folder < 0 ? -errno : 0;
+	keep->folder = folder_at(above, strrchr(keep->name.bytes, '/') + 1);
+	return keep->folder < 0 ? keep->folder : 0;
 }
 
 static int open_folder(struct keep *keep, struct error *err)

@@ -21,6 +21,9 @@ struct keep {
 	int n;
 };
 
+/* Opens the folder in the user's state folder, made where it is missing: what a process
+ * that will be confined does before. A descriptor or a negative errno. */
+int keep_state_folder(void);
 /* Writes a file at a path of the tree, durably; a number is added to a name that is
  * taken. */
 int keep_blob(struct keep *keep, const char *path, struct blob *bytes, struct error *err);

@@ -139,6 +139,13 @@ static void sweep(int folder)
 	(void)closedir(dir);
 }
 
+void lock_record_open(struct lock_record *record)
+{
+	record->folder = make_folder();
+	if (record->folder >= 0)
+		sweep(record->folder);
+}
+
 void lock_record_write(
 	struct lock_record *record, const struct stat *st, const char *mountpoint)
 {
@@ -146,12 +153,8 @@ void lock_record_write(
 	AUTO_FD fd = -1;
 	int n;
 
-	if (record->folder < 0) {
-		record->folder = make_folder();
-		if (record->folder < 0)
-			return;
-		sweep(record->folder);
-	}
+	if (record->folder < 0)
+		return;
 	record_name(name, st);
 	if (strcmp(name, record->name) != 0 && record->name[0] != '\0')
 		(void)file_remove(record->folder, record->name);

@@ -31,6 +31,8 @@ void lock_drop(int fd);
  * file belongs to somebody else, the file system has no leases). */
 bool lock_is_shared(int fd);
 
+/* Opens the folder of records, where that can be done; else none is ever written. */
+void lock_record_open(struct lock_record *record);
 /* Writes who has the file of `st`, and removes what was written for another one before.
  * `mountpoint` may be NULL. Best effort. */
 void lock_record_write(

@@ -4,9 +4,11 @@
  */
 #include "decoders/base/error.h"
 #include "decoders/base/text.h"
+#include "fs/confine.h"
 #include "fs/fs.h"
 #include "mount/commands.h"
 #include "mount/options.h"
+#include "mount/sandbox.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -59,11 +61,14 @@ static int close_file(struct fs *fs, fs_ino ino, uint64_t handle)
 	return code ? code : released;
 }
 
-static int open_fs(const struct options *options, bool readonly, struct fs **fs)
+/* `confine` lives as long as the fs. */
+static int open_fs(const struct options *options, bool readonly, struct confine *confine,
+	struct fs **fs)
 {
 	struct error err = {0};
 	struct fs_options how = options->fs;
 	how.readonly = readonly;
+	how.confine = confine;
 
 	int code = fs_open(fs, options->model, &how, &err);
 	if (!code && !readonly && fs_readonly(*fs))
@@ -99,10 +104,11 @@ static int copy_out(struct fs *fs, fs_ino ino)
 
 int command_get(const struct options *options)
 {
+	struct confine confine = {.enter = sandbox_enter};
 	struct fs *fs = NULL;
 	struct stat st;
 
-	int code = open_fs(options, true, &fs);
+	int code = open_fs(options, true, &confine, &fs);
 	if (!code) {
 		code = fs_path(fs, options->operand, &st);
 		if (!code && S_ISDIR(st.st_mode))
@@ -181,10 +187,11 @@ static int put(struct fs *fs, const struct options *options)
 
 int command_put(const struct options *options)
 {
+	struct confine confine = {.enter = sandbox_enter};
 	struct fs *fs = NULL;
 	struct error err = {0};
 
-	int code = open_fs(options, false, &fs);
+	int code = open_fs(options, false, &confine, &fs);
 	if (!code) {
 		code = put(fs, options);
 		int finished = fs_finish(fs, &err);

@@ -41,6 +41,7 @@ int command_contained(
 		/* Nobody reads what it prints once the parent is gone. */
 		if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent)
 			_exit(EXIT_FAILED);
+		closefrom(STDERR_FILENO + 1);
 		return command(options);
 	}
 	while (waitpid(child, &status, 0) < 0)

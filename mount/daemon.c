@@ -8,9 +8,11 @@
 #include "mount/daemon.h"
 #include "decoders/base/error.h"
 #include "decoders/base/text.h"
+#include "fs/confine.h"
 #include "fs/fs.h"
 #include "mount/channel.h"
 #include "mount/options.h"
+#include "mount/sandbox.h"
 #include "mount/session.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +23,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -36,6 +37,7 @@ struct daemon {
 	struct fuse_session *session;
 	pthread_t main_thread, control;
 	int signals; /* signalfd */
+	int null;    /* /dev/null */
 	bool over;   /* atomic: the loop has ended */
 };
 
@@ -179,16 +181,13 @@ static int serve(struct daemon *daemon, struct error *err)
 			: 0;
 }
 
-static void go_to_background(const struct options *options)
+static void go_to_background(const struct daemon *daemon)
 {
 	/* The guardian did the rest; only the terminal has to be let go. */
-	if (chdir("/") || options->foreground)
+	if (chdir("/") || daemon->options->foreground)
 		return;
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	for (int fd = 0; null >= 0 && fd < 3; fd++)
-		dup2(null, fd);
-	if (null > 2)
-		close(null);
+	for (int fd = 0; daemon->null >= 0 && fd < 3; fd++)
+		dup2(daemon->null, fd);
 }
 
 static int run_session(struct daemon *daemon, struct error *err)
@@ -197,7 +196,7 @@ static int run_session(struct daemon *daemon, struct error *err)
 	if (code)
 		return code;
 	say_ready(daemon);
-	go_to_background(daemon->options);
+	go_to_background(daemon);
 
 	struct error loop = {0};
 	int loop_code = serve(daemon, &loop);
@@ -213,22 +212,23 @@ static int run_session(struct daemon *daemon, struct error *err)
 int daemon_run(const struct options *options, const char *mountpoint, int guardian)
 {
 	struct error err = {0};
+	struct confine confine = {.enter = sandbox_enter};
+	struct fs_options how = options->fs;
 	struct daemon daemon = {.options = options,
 		.mountpoint = mountpoint,
 		.guardian = guardian,
+		.null = open("/dev/null", O_RDWR | O_CLOEXEC),
 		.main_thread = pthread_self()};
 
 	/* Replies of a megabyte come from the heap, not from fresh pages each. */
 	mallopt(M_MMAP_THRESHOLD, 8 << 20);
 	mallopt(M_TRIM_THRESHOLD, 64 << 20);
-	/* A core file would hold the weights. */
-	(void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-
+	how.confine = &confine;
 	int code = block_signals(&daemon);
 	if (code)
 		error_set(&err, -code, "%s", strerror(-code));
 	else
-		code = fs_open(&daemon.fs, options->model, &options->fs, &err);
+		code = fs_open(&daemon.fs, options->model, &how, &err);
 	if (!code)
 		code = run_session(&daemon, &err);
 	if (daemon.session)

@@ -303,9 +303,22 @@ static int take_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
+/* What the caller of this program had open is nothing to it: but for the launcher. */
+static void close_inherited(struct guardian *guardian)
+{
+	const int first = STDERR_FILENO + 1;
+	int launcher = guardian->launcher;
+
+	if (launcher > first && dup3(launcher, first, O_CLOEXEC) == first)
+		guardian->launcher = first;
+	if (launcher < 0 || guardian->launcher == first)
+		closefrom(launcher < 0 ? first : first + 1);
+}
+
 static int guard(struct guardian *guardian)
 {
 	int ends[2];
+	close_inherited(guardian);
 	guardian->signals = take_signals();
 	if (guardian->signals < 0 || channel_pair(ends)) {
 		fprintf(stderr, "weightfs: %s\n", strerror(errno));

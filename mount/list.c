@@ -12,9 +12,11 @@
 #include "decoders/base/text.h"
 #include "decoders/base/tree.h"
 #include "decoders/grammar/document.h"
+#include "fs/confine.h"
 #include "fs/container.h"
 #include "mount/commands.h"
 #include "mount/options.h"
+#include "mount/sandbox.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -145,8 +147,10 @@ static int list(struct model *model)
 static int open_model(const struct options *options, struct container **container,
 	struct model **model, struct error *err)
 {
-	struct container_options how = {
-		.readonly = true, .journal_dir = options->fs.journal_dir};
+	struct confine confine = {.enter = sandbox_enter_closed};
+	struct container_options how = {.readonly = true,
+		.journal_dir = options->fs.journal_dir,
+		.confine = &confine};
 	int code = container_open(container, options->model, &how, err);
 	if (!code)
 		code = model_open(

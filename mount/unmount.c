@@ -3,11 +3,13 @@
  * --recover, which needs none.
  */
 #include "decoders/base/error.h"
+#include "fs/confine.h"
 #include "fs/container.h"
 #include "mount/channel.h"
 #include "mount/commands.h"
 #include "mount/mountpoint.h"
 #include "mount/options.h"
+#include "mount/sandbox.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -156,8 +158,10 @@ int command_recover(const struct options *options)
 {
 	char text[ERROR_TEXT_MAX];
 	struct error err = {0};
-	int code = container_recover(
-		options->model, options->fs.journal_dir, text, sizeof(text), &err);
+	struct confine confine = {.enter = sandbox_enter};
+	struct container_options how = {
+		.journal_dir = options->fs.journal_dir, .confine = &confine};
+	int code = container_recover(options->model, &how, text, sizeof(text), &err);
 	if (code) {
 		fprintf(stderr, "weightfs: %s\n", err.text);
 		return EXIT_FAILED;

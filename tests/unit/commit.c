@@ -558,10 +558,14 @@ static void recovering(void)
 	fresh();
 	interrupted_commit(patch);
 	tear();
-	CHECK_INT(container_recover(MODEL, NULL, text, sizeof text, &err), 0);
+	CHECK_INT(container_recover(
+			  MODEL, &(struct container_options){0}, text, sizeof text, &err),
+		0);
 	CHECK_STR(text, "an edit that was interrupted was finished");
 	CHECK(file_is(MODEL, after, SIZE) && leftovers() == 0);
-	CHECK_INT(container_recover(MODEL, NULL, text, sizeof text, &err), 0);
+	CHECK_INT(container_recover(
+			  MODEL, &(struct container_options){0}, text, sizeof text, &err),
+		0);
 	CHECK_STR(text, "nothing to recover");
 }
 
@@ -583,7 +587,9 @@ static void not_fitting(void)
 	CHECK(source_is(container_source(c), other, SIZE));
 	CHECK_INT(commit_edit(c, &(struct caller){0}, &err), -EROFS);
 	container_close(&c);
-	CHECK_INT(container_recover(MODEL, NULL, text, sizeof text, &err), -EROFS);
+	CHECK_INT(container_recover(
+			  MODEL, &(struct container_options){0}, text, sizeof text, &err),
+		-EROFS);
 	CHECK(file_is(MODEL, other, SIZE) && leftovers() == 1);
 	fresh();
 }
