@@ -235,7 +235,7 @@ static int container_new(struct container **out, const struct container_options 
 	c->mode = options->mode;
 	c->shift_from = options->shift_from > 0 ? options->shift_from : SHIFT_FROM;
 	c->beside.folder = c->elsewhere.folder = c->noted.place.folder = -1;
-	c->fd = c->watch = c->state = -1;
+	c->found.fd = c->fd = c->watch = c->state = -1;
 	c->record.folder = -1;
 	(void)pthread_mutex_init(&c->lock, NULL); /* a default one needs no memory */
 	if (options->journal_dir != NULL) {
@@ -262,7 +262,7 @@ static void enter(struct container *c, const struct container_options *options)
 		lock_record_open(&c->record);
 	if (writable && options->keeps)
 		c->state = keep_state_folder();
-	note_read(c);
+	recover_find(c);
 	folders[0] = c->beside.folder;
 	folders[1] = c->elsewhere.folder;
 	folders[2] = c->noted.place.folder;
@@ -319,6 +319,7 @@ void container_close(struct container **container)
 	file_close(&c->beside.folder);
 	file_close(&c->elsewhere.folder);
 	file_close(&c->noted.place.folder);
+	file_close(&c->found.fd);
 	file_close(&c->state);
 	(void)pthread_mutex_destroy(&c->lock);
 	free(c->path);
@@ -445,7 +446,7 @@ int container_reload(struct container *container, struct error *err)
 	if (fstat(c->fd, &st) < 0 || !is_at_path(c, &st))
 		code = take_file(c, err);
 	if (code == 0) {
-		note_read(c);
+		recover_find(c);
 		code = take_state(c, err);
 	}
 	if (code == 0 && c->readonly == NULL) {

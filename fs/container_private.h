@@ -36,6 +36,14 @@ struct noted {
 	char why[512];		/* there is a note that is not followed */
 };
 
+/* A journal that was found, and where. */
+struct found {
+	int fd;	    /* -1: there is none, or */
+	int code;   /* negative: it cannot be opened */
+	int folder; /* borrowed */
+	char name[LEFTOVER_MAX];
+};
+
 /* By which means it can be committed. Looked at anew for each commit. */
 struct means {
 	char no_rewrite[256]; /* why not; empty: it can be */
@@ -54,7 +62,8 @@ struct container {
 	struct leftovers beside;    /* .folder is the container's */
 	struct leftovers elsewhere; /* -o journal=DIR */
 	struct noted noted;
-	int state; /* keep_state_folder()'s, or -1 */
+	struct found found; /* between recover_find() and recover_container() */
+	int state;	    /* keep_state_folder()'s, or -1 */
 	char *journal_dir;
 	char *mountpoint;
 	int watch;
@@ -92,9 +101,12 @@ void means_look(struct container *c);
  * NULL: neither, and why in `err`. */
 const char *means_usual(const struct container *c, struct error *err);
 
-/* recover.c: removes what an interrupted commit left, finishes what it had made durable
- * (unless read-only). *journal: what must be laid over the file for its state to be
- * whole, or NULL. What cannot be recovered makes the container read-only, no failure. */
+/* recover.c: opens the journal that an interrupted commit left, if one did. */
+void recover_find(struct container *c);
+/* After recover_find(): removes what an interrupted commit left, finishes what it had
+ * made durable (unless read-only). *journal: what must be laid over the file for its
+ * state to be whole, or NULL. What cannot be recovered makes the container read-only, no
+ * failure. */
 void recover_container(struct container *c, struct journal **journal);
 /* Takes a journal away whose edit is durable in the container. */
 int recover_retire(struct container *c, int folder, const char *name, struct error *err);

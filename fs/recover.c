@@ -19,17 +19,6 @@
 #define PREFIX ".weightfs-"
 #define JOURNAL_SUFFIX ".journal"
 
-/* A journal that was found, and where; `folder` is borrowed. */
-struct found {
-	int fd, folder;
-	char name[LEFTOVER_MAX];
-};
-
-static void found_done(struct found *found)
-{
-	file_close(&found->fd);
-}
-
 /* FNV-1a: the name must be the same in every version, nothing more. */
 static uint64_t hash(const char *s)
 {
@@ -97,7 +86,7 @@ bool leftovers_is_journal(const char *name)
 	       strcmp(name + prefix + 16, JOURNAL_SUFFIX) == 0;
 }
 
-static void find_in(const struct leftovers *left, struct found *found, int *code)
+static void find_in(const struct leftovers *left, struct found *found)
 {
 	if (found->fd >= 0 || left->folder < 0)
 		return;
@@ -105,18 +94,19 @@ static void find_in(const struct leftovers *left, struct found *found, int *code
 	found->folder = left->folder;
 	memcpy(found->name, left->journal, sizeof found->name);
 	if (found->fd < 0 && errno != ENOENT)
-		*code = -errno;
+		found->code = -errno;
 }
 
-/* found->fd is -1 where there is none; negative: there is one that cannot be opened. */
-static int find_journal(struct container *c, struct found *found)
+void recover_find(struct container *c)
 {
-	int code = 0;
+	struct found *found = &c->found;
 
-	find_in(&c->elsewhere, found, &code);
-	find_in(&c->beside, found, &code);
-	find_in(&c->noted.place, found, &code);
-	return found->fd >= 0 ? 0 : code;
+	note_read(c);
+	file_close(&found->fd);
+	found->code = 0;
+	find_in(&c->elsewhere, found);
+	find_in(&c->beside, found);
+	find_in(&c->noted.place, found);
 }
 
 int recover_retire(struct container *c, int folder, const char *name, struct error *err)
@@ -175,8 +165,7 @@ static void stays(struct container *c, const char *name, const char *why)
 
 void recover_container(struct container *c, struct journal **journal)
 {
-	struct found found
-		__attribute__((cleanup(found_done))) = {.fd = -1, .folder = -1};
+	struct found *found = &c->found;
 	struct error why = {0};
 	bool write = c->readonly == NULL;
 	int code;
@@ -186,21 +175,20 @@ void recover_container(struct container *c, struct journal **journal)
 		remove_unmade(c, &c->elsewhere);
 		remove_unmade(c, &c->beside);
 	}
-	code = find_journal(c, &found);
-	if (code < 0)
-		stays(c, found.name, strerror(-code));
-	else if (found.fd < 0 && c->noted.why[0] != '\0')
+	if (found->fd < 0 && found->code < 0)
+		stays(c, found->name, strerror(-found->code));
+	else if (found->fd < 0 && c->noted.why[0] != '\0')
 		container_set_readonly(c, "%s", c->noted.why);
-	if (found.fd < 0)
+	if (found->fd < 0)
 		return;
-	code = judge(c, &found, journal, &why);
+	code = judge(c, found, journal, &why);
 	if (code < 0)
-		stays(c, found.name, why.text);
+		stays(c, found->name, why.text);
 	if (code < 0 || !write)
 		return;
-	code = finish(c, &found, *journal, &why);
+	code = finish(c, found, *journal, &why);
 	if (code < 0)
-		stays(c, found.name, why.text);
+		stays(c, found->name, why.text);
 	/* What is laid over it must know what became of it. */
 	if (code == 0 || journal_look(*journal, c->fd, NULL) < 0)
 		journal_close(journal);

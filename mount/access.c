@@ -9,6 +9,7 @@
 #include "mount/commands.h"
 #include "mount/options.h"
 #include "mount/sandbox.h"
+#include "mount/say.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -75,14 +76,21 @@ static int open_fs(const struct options *options, bool readonly, struct confine 
 		code = error_set(&err, EROFS, "%s cannot be written: %s", options->model,
 			fs_readonly(*fs));
 	if (code)
-		fprintf(stderr, "weightfs: %s\n", err.text);
+		say("%s", err.text);
 	return code;
 }
 
 static int explain(const struct options *options, int code)
 {
-	fprintf(stderr, "weightfs: %s: %s\n", options->operand, strerror(-code));
+	say("%s: %s", options->operand, strerror(-code));
 	return code;
+}
+
+/* The bytes as they are, but on a terminal, where they might act. */
+static size_t show(const char *bytes, size_t len)
+{
+	return isatty(STDOUT_FILENO) ? say_text(stdout, bytes, len)
+				     : fwrite(bytes, 1, len, stdout);
 }
 
 static int copy_out(struct fs *fs, fs_ino ino)
@@ -93,7 +101,7 @@ static int copy_out(struct fs *fs, fs_ino ino)
 
 	while (n > 0) {
 		n = fs_read(fs, ino, 0, buf, PIECE, off);
-		if (n > 0 && fwrite(buf, 1, (size_t)n, stdout) != (size_t)n)
+		if (n > 0 && show(buf, (size_t)n) != (size_t)n)
 			n = -errno;
 		if (n > 0)
 			off += (uint64_t)n;
@@ -178,10 +186,12 @@ static int put(struct fs *fs, const struct options *options)
 	code = code ? code : closed;
 	if (!code)
 		return 0;
-	if (fs_refusals(fs, &log))
-		fprintf(stderr, "weightfs: %s", log.bytes);
-	else
+	if (fs_refusals(fs, &log)) {
+		fputs("weightfs: ", stderr);
+		say_text(stderr, log.bytes, log.len);
+	} else {
 		explain(options, code);
+	}
 	return code;
 }
 
@@ -196,7 +206,7 @@ int command_put(const struct options *options)
 		code = put(fs, options);
 		int finished = fs_finish(fs, &err);
 		if (!code && finished)
-			fprintf(stderr, "weightfs: %s\n", err.text);
+			say("%s", err.text);
 		code = code ? code : finished;
 	}
 	fs_free(&fs);

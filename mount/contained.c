@@ -6,6 +6,7 @@
  */
 #include "mount/commands.h"
 #include "mount/options.h"
+#include "mount/say.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -51,8 +52,7 @@ int command_contained(
 		return WEXITSTATUS(status);
 	if (!is_crash(WTERMSIG(status)))
 		return end_as(WTERMSIG(status));
-	fprintf(stderr,
-		"weightfs: %s: reading it ended with signal %d: the file is damaged\n",
-		options->model, WTERMSIG(status));
+	say("%s: reading it ended with signal %d: the file is damaged", options->model,
+		WTERMSIG(status));
 	return EXIT_FAILED;
 }

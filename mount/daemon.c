@@ -143,12 +143,12 @@ static void say_ready(struct daemon *daemon)
 	const char *why = fs_readonly(daemon->fs);
 
 	if (why && !daemon->options->fs.readonly)
-		snprintf(text, sizeof(text), "weightfs: %s is mounted read-only: %s\n",
+		snprintf(text, sizeof(text), "%s is mounted read-only: %s",
 			daemon->options->model, why);
 	else if (!why)
 		snprintf(text, sizeof(text),
-			"weightfs: an edit that is refused is explained by "
-			"weightfs --errors %s\n",
+			"an edit that is refused is explained by "
+			"weightfs --errors %s",
 			daemon->mountpoint);
 	/* Without a guardian nobody waits for it. */
 	(void)channel_send(daemon->guardian, MESSAGE_READY, 0, text);

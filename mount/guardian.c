@@ -15,6 +15,7 @@
 #include "mount/daemon.h"
 #include "mount/mountpoint.h"
 #include "mount/options.h"
+#include "mount/say.h"
 #include "mount/session.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -45,19 +46,6 @@ struct guardian {
 	bool mounted, ready, unmounted;
 	struct message verdict;
 };
-
-static void say(const struct guardian *guardian, const char *text)
-{
-	if (guardian->options->foreground)
-		fprintf(stderr, "%s", text);
-}
-
-/* The verdict's line, as it is printed or logged. */
-static void explain(const struct guardian *guardian, char *line, size_t size)
-{
-	snprintf(line, size, "weightfs: %s%s", guardian->verdict.text,
-		*guardian->verdict.text ? "\n" : "");
-}
 
 /* The mount's device number, by which clients find us, is another's from now on. */
 static void stop_listening(struct guardian *guardian)
@@ -197,7 +185,8 @@ static void on_ready(struct guardian *guardian, const struct message *message)
 	guardian->ready = true;
 	start_listening(guardian);
 	mountpoint_record(guardian->mountpoint.path, guardian->options->model);
-	say(guardian, message->text);
+	if (*message->text && guardian->options->foreground)
+		say("%s", message->text);
 	if (guardian->launcher < 0)
 		return;
 	(void)channel_send(guardian->launcher, MESSAGE_READY, 0, message->text);
@@ -249,18 +238,19 @@ static void watch(struct guardian *guardian)
 static void tell(struct guardian *guardian)
 {
 	const struct message *verdict = &guardian->verdict;
-	char line[MESSAGE_TEXT_MAX + 16];
+	char safe[MESSAGE_TEXT_MAX];
 
-	explain(guardian, line, sizeof(line));
 	for (unsigned i = 0; i < guardian->n_clients; i++)
 		drop_client(guardian->clients[i], verdict->code, verdict->text);
 	if (guardian->launcher >= 0) {
 		(void)channel_send(guardian->launcher, MESSAGE_VERDICT, verdict->code,
 			verdict->text);
 	} else if (verdict->code) {
-		say(guardian, line);
-		if (!guardian->options->foreground && !guardian->n_clients)
-			syslog(LOG_ERR, "%s", line);
+		error_escape(safe, sizeof(safe), verdict->text, strlen(verdict->text));
+		if (guardian->options->foreground)
+			say("%s", verdict->text);
+		else if (!guardian->n_clients)
+			syslog(LOG_ERR, "weightfs: %s", safe);
 	}
 }
 
@@ -321,7 +311,7 @@ static int guard(struct guardian *guardian)
 	close_inherited(guardian);
 	guardian->signals = take_signals();
 	if (guardian->signals < 0 || channel_pair(ends)) {
-		fprintf(stderr, "weightfs: %s\n", strerror(errno));
+		say("%s", strerror(errno));
 		return EXIT_FAILED;
 	}
 	guardian->daemon = fork();
@@ -347,14 +337,15 @@ static int await(int channel)
 {
 	struct message message;
 	if (channel_receive(channel, &message) <= 0) {
-		fprintf(stderr, "weightfs: the daemon did not start\n");
+		say("the daemon did not start");
 		return EXIT_FAILED;
 	}
 	if (message.kind == MESSAGE_READY) {
-		fprintf(stderr, "%s", message.text);
+		if (*message.text)
+			say("%s", message.text);
 		return EXIT_OK;
 	}
-	fprintf(stderr, "weightfs: %s\n", message.text);
+	say("%s", message.text);
 	return EXIT_FAILED;
 }
 
@@ -362,12 +353,12 @@ static int start_in_background(struct guardian *guardian)
 {
 	int ends[2];
 	if (channel_pair(ends)) {
-		fprintf(stderr, "weightfs: %s\n", strerror(errno));
+		say("%s", strerror(errno));
 		return EXIT_FAILED;
 	}
 	pid_t pid = fork();
 	if (pid < 0) {
-		fprintf(stderr, "weightfs: %s\n", strerror(errno));
+		say("%s", strerror(errno));
 		return EXIT_FAILED;
 	}
 	if (!pid) {
@@ -380,6 +371,16 @@ static int start_in_background(struct guardian *guardian)
 	return await(ends[0]);
 }
 
+/* As it is for programs. */
+static void print_path(const char *path)
+{
+	if (isatty(STDOUT_FILENO))
+		say_text(stdout, path, strlen(path));
+	else
+		fputs(path, stdout);
+	putchar('\n');
+}
+
 int guardian_start(const struct options *options)
 {
 	struct error err = {0};
@@ -387,7 +388,7 @@ int guardian_start(const struct options *options)
 	int code = mountpoint_take(&guardian.mountpoint, options->operand, options->model,
 		options->fs.readonly, &err);
 	if (code) {
-		fprintf(stderr, "weightfs: %s\n", err.text);
+		say("%s", err.text);
 		return EXIT_FAILED;
 	}
 	if (options->foreground)
@@ -395,7 +396,7 @@ int guardian_start(const struct options *options)
 	else
 		code = start_in_background(&guardian);
 	if (code == EXIT_OK && !options->operand && !options->foreground)
-		printf("%s\n", guardian.mountpoint.path);
+		print_path(guardian.mountpoint.path);
 	mountpoint_done(&guardian.mountpoint);
 	return code;
 }

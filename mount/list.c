@@ -17,6 +17,7 @@
 #include "mount/commands.h"
 #include "mount/options.h"
 #include "mount/sandbox.h"
+#include "mount/say.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -92,9 +93,9 @@ static int fill(struct model *model, struct node *node, struct row *row)
 /* What a model file says never reaches a terminal as it is. */
 static void print_field(const char *s, int width)
 {
-	char safe[4096];
-	error_escape(safe, sizeof(safe), s, strlen(s));
-	printf("%-*s", width, safe);
+	size_t n = say_field(stdout, s, strlen(s));
+
+	printf("%*s", (int)n < width ? width - (int)n : 0, "");
 }
 
 static void print_row(const struct row *row, bool columns)
@@ -168,10 +169,10 @@ int command_list(const struct options *options)
 	if (!code)
 		code = list(model);
 	if (code < 0)
-		fprintf(stderr, "weightfs: %s\n", err.text);
+		say("%s", err.text);
 	else if (code)
-		fprintf(stderr, "weightfs: %s: %u damaged part%s\n", options->model,
-			model->damaged, model->damaged == 1 ? "" : "s");
+		say("%s: %u damaged part%s", options->model, model->damaged,
+			model->damaged == 1 ? "" : "s");
 	model_free(&model);
 	container_close(&container);
 	return code ? EXIT_FAILED : EXIT_OK;

@@ -5,6 +5,7 @@
 #include "mount/commands.h"
 #include "mount/guardian.h"
 #include "mount/options.h"
+#include "mount/say.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -47,15 +48,15 @@ int main(int argc, char **argv)
 
 	fill_standard_descriptors();
 	if (options_parse(&options, argc, argv, &err)) {
-		fprintf(stderr, "weightfs: %s\nweightfs -h explains the usage\n",
-			err.text);
+		say("%s", err.text);
+		say("weightfs -h explains the usage");
 		options_done(&options);
 		return EXIT_USAGE;
 	}
 	int code = run(&options);
 	/* What could not be printed (a full disk, a closed pipe) was not done. */
 	if ((fflush(stdout) || ferror(stdout)) && code == EXIT_OK) {
-		fprintf(stderr, "weightfs: standard output: %s\n", strerror(errno));
+		say("standard output: %s", strerror(errno));
 		code = EXIT_FAILED;
 	}
 	options_done(&options);

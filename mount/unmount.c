@@ -10,6 +10,7 @@
 #include "mount/mountpoint.h"
 #include "mount/options.h"
 #include "mount/sandbox.h"
+#include "mount/say.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -71,13 +72,13 @@ static int unmount_alone(const char *path)
 		close(fd);
 	}
 	if (code) {
-		fprintf(stderr, "weightfs: %s: %s; weightfs --errors %s says more\n",
-			path, strerror(-code), path);
+		say("%s: %s; weightfs --errors %s says more", path, strerror(-code),
+			path);
 		return EXIT_FAILED;
 	}
 	code = mountpoint_unmount(path, fd < 0);
 	if (code)
-		fprintf(stderr, "weightfs: %s: %s\n", path, strerror(-code));
+		say("%s: %s", path, strerror(-code));
 	return code ? EXIT_FAILED : EXIT_OK;
 }
 
@@ -116,8 +117,7 @@ int command_unmount(const struct options *options)
 	struct mounted mounted;
 	char *path = find_mount(options->model, &mounted);
 	if (!path) {
-		fprintf(stderr, "weightfs: %s: no model is mounted there\n",
-			options->model);
+		say("%s: no model is mounted there", options->model);
 		return EXIT_FAILED;
 	}
 	struct message verdict;
@@ -127,7 +127,7 @@ int command_unmount(const struct options *options)
 	} else {
 		code = verdict.code ? EXIT_FAILED : EXIT_OK;
 		if (verdict.code)
-			fprintf(stderr, "weightfs: %s: %s\n", path, verdict.text);
+			say("%s: %s", path, verdict.text);
 	}
 	free(path);
 	return code;
@@ -135,20 +135,22 @@ int command_unmount(const struct options *options)
 
 int command_errors(const struct options *options)
 {
-	char buf[4096], *path = NULL;
-	size_t n;
+	char *line = NULL, *path = NULL;
+	size_t size = 0;
+	ssize_t n;
 
 	if (asprintf(&path, "%s/.weightfs/errors.log", options->model) < 0)
 		return EXIT_FAILED;
 	FILE *log = fopen(path, "re");
 	free(path);
 	if (!log) {
-		fprintf(stderr, "weightfs: %s: no model is mounted there\n",
-			options->model);
+		say("%s: no model is mounted there", options->model);
 		return EXIT_FAILED;
 	}
-	while ((n = fread(buf, 1, sizeof(buf), log)))
-		fwrite(buf, 1, n, stdout);
+	/* Any folder may have a file of this name. */
+	while ((n = getline(&line, &size, log)) > 0)
+		say_text(stdout, line, (size_t)n);
+	free(line);
 	int code = ferror(log) ? EXIT_FAILED : EXIT_OK;
 	fclose(log);
 	return code;
@@ -163,9 +165,10 @@ int command_recover(const struct options *options)
 		.journal_dir = options->fs.journal_dir, .confine = &confine};
 	int code = container_recover(options->model, &how, text, sizeof(text), &err);
 	if (code) {
-		fprintf(stderr, "weightfs: %s\n", err.text);
+		say("%s", err.text);
 		return EXIT_FAILED;
 	}
-	printf("%s: %s\n", options->model, text);
+	say_text(stdout, options->model, strlen(options->model));
+	printf(": %s\n", text);
 	return EXIT_OK;
 }

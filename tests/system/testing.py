@@ -112,6 +112,27 @@ class Mount:
             raise RuntimeError(f"{model} was not mounted: {self.result.stderr}")
         MOUNTS.append(self.path)
 
+    @classmethod
+    def of(cls, model, path):
+        """One that was mounted otherwise."""
+        mount = cls.__new__(cls)
+        mount.model, mount.path = model, path
+        MOUNTS.append(path)
+        return mount
+
+    def processes(self):
+        """(guardian, daemon)"""
+        parents = {}
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                arguments = read(f"/proc/{pid}/cmdline").split(b"\0")[:-1]
+                if arguments and arguments[0] == WEIGHTFS.encode() and arguments[-1] == self.path.encode():
+                    parents[int(pid)] = int(text(f"/proc/{pid}/stat").rsplit(") ", 1)[1].split()[1])
+            except OSError:  # it ended
+                pass
+        daemon = next(pid for pid, parent in parents.items() if parent in parents)
+        return parents[daemon], daemon
+
     def __enter__(self):
         return self
 

@@ -2,6 +2,7 @@
 #include "decoders/base/error.h"
 #include "decoders/base/plan.h"
 #include "decoders/base/source.h"
+#include "fs/confine.h"
 #include "fs/container.h"
 #include "tests/unit/unit.h"
 #include <dirent.h>
@@ -522,6 +523,35 @@ static void tear(void)
 	close(fd);
 }
 
+/* Takes everything out of the folder: nothing can be opened any more. */
+static void take_away(struct confine *confine, const struct places *places)
+{
+	CHECK(places->n > 0 && !places->writable);
+	(void)confine;
+	CHECK_INT(system("mkdir away && mv .weightfs-*.journal away"), 0);
+}
+
+static void confined(void)
+{
+	const struct container_options patch = {.mode = COMMIT_PATCH};
+	struct confine confine = {.enter = take_away};
+	struct error err = {0};
+	struct container *c;
+	char after[SIZE];
+
+	unit_begin("a journal is opened before the process is confined");
+	fresh();
+	memcpy(after, before, SIZE);
+	edit(after);
+	interrupted_commit(patch);
+	tear();
+	c = open_model(MODEL,
+		(struct container_options){.readonly = true, .confine = &confine}, &err);
+	CHECK(c != NULL && source_is(container_source(c), after, SIZE));
+	container_close(&c);
+	CHECK_INT(system("rm -r away"), 0);
+}
+
 static void recovering(void)
 {
 	const struct container_options patch = {.mode = COMMIT_PATCH};
@@ -710,6 +740,7 @@ int main(void)
 	strangers();
 	sharing();
 	recovering();
+	confined();
 	not_fitting();
 	elsewhere();
 	copies();
