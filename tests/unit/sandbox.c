@@ -2,6 +2,7 @@
 #include "mount/sandbox.h"
 #include "fs/confine.h"
 #include "tests/unit/unit.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -221,6 +222,41 @@ static void business(struct confine *confine)
 	CHECK(malloc(64 << 20) != NULL);
 }
 
+/* The number of core files that a crash leaves, which are removed. */
+static int cores_of(struct confine *confine)
+{
+	const int folders[] = {folder(".")};
+	pid_t child = fork();
+	int n = 0;
+
+	if (child == 0) {
+		(void)setrlimit(
+			RLIMIT_CORE, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY});
+		if (confine != NULL)
+			confine->enter(confine,
+				&(struct places){
+					.folders = folders, .n = 1, .writable = true});
+		abort();
+	}
+	waitpid(child, NULL, 0);
+	close(folders[0]);
+	DIR *dir = opendir(".");
+	for (struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;)
+		if (strncmp(entry->d_name, "core", 4) == 0)
+			n += unlink(entry->d_name) == 0;
+	if (dir != NULL)
+		closedir(dir);
+	return n;
+}
+
+static void cores(struct confine confine)
+{
+	unit_begin("a crash leaves no core, where that of others does");
+	if (cores_of(NULL) == 0)
+		printf("# cores go elsewhere here: not tested\n");
+	CHECK_INT(cores_of(&confine), 0);
+}
+
 int main(void)
 {
 	const struct confine enter = {.enter = sandbox_enter};
@@ -244,5 +280,6 @@ int main(void)
 	in_child(programs, enter, true);
 	in_child(privileges, enter, true);
 	in_child(business, enter, true);
+	cores(enter);
 	return unit_end();
 }
