@@ -60,10 +60,10 @@ void sandbox_enter(struct confine *confine, const struct places *places)
 	size_t size = sizeof(confine->what);
 
 	what[0] = '\0';
-	hide_memory();
 	umask(077);
 	if (SANITIZED)
 		return;
+	hide_memory();
 	/* Ending a thread loads it, when there is one to end. */
 	(void)dlopen("libgcc_s.so.1", RTLD_NOW);
 	drop_capabilities(places->writable ? TO_WRITE : TO_READ);
