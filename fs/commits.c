@@ -308,6 +308,14 @@ int commits_write(struct fs *fs, struct plan **plan, struct error *err)
 
 /* Somebody else's changes. */
 
+int commits_blame(struct fs *fs, int rc, struct error *err)
+{
+	/* -EAGAIN is no refusal: two halves that do not fit together yet. */
+	if (rc == 0 || rc == -EAGAIN || container_changed(fs->container, NULL) != 1)
+		return rc;
+	return error_set(err, ESTALE, "it was changed by another program");
+}
+
 static void find_staged(struct fs *fs, struct inode *inode, void *arg)
 {
 	(void)fs;

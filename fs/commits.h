@@ -25,6 +25,9 @@ int commits_judge(
  * what came out is not what was asked for (our mistake): it must be taken back.
  */
 int commits_write(struct fs *fs, struct plan **plan, struct error *err);
+/* What an edit's judgement comes to: -ESTALE instead of another refusal where somebody
+ * else has changed what it was judged by. */
+int commits_blame(struct fs *fs, int rc, struct error *err);
 /* Looks whether somebody else changed the container, and shows what is there now. */
 void commits_look(struct fs *fs);
 

@@ -155,6 +155,7 @@ static int judge_arrival(
 
 	if (rc == 0)
 		rc = commits_judge(fs, &undo, &plan, err);
+	rc = commits_blame(fs, rc, err);
 	*refused = rc < 0;
 	if (rc < 0)
 		return rc;
@@ -321,6 +322,7 @@ static int add_pair(
 			arrival->saved.bytes, arrival->saved.elements, &undo, err);
 	if (rc == 0)
 		rc = commits_judge(fs, &undo, &plan, err);
+	rc = commits_blame(fs, rc, err);
 	*refused = rc < 0;
 	if (rc < 0)
 		return rc;

@@ -11,6 +11,7 @@
 #include "fs/commits.h"
 #include "fs/container.h"
 #include "fs/fs_private.h"
+#include "fs/pair.h"
 #include "fs/place.h"
 #include "fs/rebind.h"
 #include "fs/refuse.h"
@@ -49,6 +50,19 @@ static void keep_file(
 		refuse_keep(fs, name.bytes, bytes);
 }
 
+/* A removal that is taken back: the sidecar that it left over is the tensor's again. */
+static void restore_sidecar(struct fs *fs, struct node *node)
+{
+	struct inode *folder = inode_of(fs, node->parent, INODE_FOLDER);
+	AUTO_TEXT name = {0};
+	struct place place;
+
+	text_printf(&name, "%s.bin", node->name);
+	if (folder != NULL && !name.failed &&
+		place_find(fs, folder, name.bytes, &place, NULL) == 0)
+		pair_restore_sidecar(fs, &place);
+}
+
 static int undo_edit(struct fs *fs, struct edit *edit, struct text *path)
 {
 	struct node *node = edit->node;
@@ -67,6 +81,8 @@ static int undo_edit(struct fs *fs, struct edit *edit, struct text *path)
 	}
 	fs_own(fs);
 	rc = tree_undo(fs->model->tree, node, ~0u, NULL);
+	if (rc == 0 && (what & EDIT_REMOVED) != 0 && node->kind == NODE_TENSOR)
+		restore_sidecar(fs, node);
 	fs_unlock(fs);
 	return rc;
 }
@@ -137,6 +153,17 @@ static void add_folders(struct fs *fs)
 	fs_unlock(fs);
 }
 
+void pending_give_up(struct fs *fs, const struct error *err)
+{
+	while (!tree_clean(fs->model->tree)) {
+		AUTO_TEXT path = {0};
+
+		if (!undo_newest(fs, &path))
+			return;
+		refuse_log(fs, path.bytes, err->text);
+	}
+}
+
 int pending_commit(struct fs *fs, struct error *err)
 {
 	struct plan *plan = NULL;
@@ -149,6 +176,8 @@ int pending_commit(struct fs *fs, struct error *err)
 		rc = model_encode(fs->model, &plan, err);
 		if (rc == 0)
 			rc = commits_write(fs, &plan, err);
+		if (rc == -ESTALE)
+			pending_give_up(fs, err);
 		if (rc != -EINVAL && rc != -EOPNOTSUPP && rc != -EBADMSG)
 			return rc;
 		if (!undo_newest(fs, &path))

@@ -10,6 +10,8 @@ struct fs;
 /* Commits all that is pending. What the format refuses is taken back, logged, and
  * kept, the newest first, until the rest can be committed. */
 int pending_commit(struct fs *fs, struct error *err);
+/* Takes all that is pending back; it is logged and kept. */
+void pending_give_up(struct fs *fs, const struct error *err);
 /* Names that were removed without a meaning for the container are there again. */
 void pending_bring_back(struct fs *fs);
 /* After a while without removals: commits them, and the same. */

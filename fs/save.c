@@ -235,11 +235,11 @@ static void take_back(struct fs *fs, struct undo *undo)
 }
 
 /* Whether a commit would fail again and again for what this edit asks, and every other
- * edit with it. */
-static bool is_its_own(int rc)
+ * edit with it; or for what somebody else did, who is not overwritten by waiting. */
+static bool is_final(int rc)
 {
 	return rc == -EBADMSG || rc == -EOPNOTSUPP || rc == -ENOSPC || rc == -EDQUOT ||
-	       rc == -EFBIG;
+	       rc == -EFBIG || rc == -ESTALE;
 }
 
 int save_write(struct fs *fs, const char *path, struct undo *undo, struct plan **plan)
@@ -247,10 +247,12 @@ int save_write(struct fs *fs, const char *path, struct undo *undo, struct plan *
 	struct error err = {0};
 	int rc = commits_write(fs, plan, &err);
 
-	if (rc < 0 && is_its_own(rc))
+	if (rc < 0 && is_final(rc))
 		take_back(fs, undo);
 	if (rc < 0)
 		refuse_log(fs, path, err.text);
+	if (rc == -ESTALE)
+		pending_give_up(fs, &err);
 	return rc == -EBADMSG ? -EIO : rc;
 }
 
@@ -290,6 +292,7 @@ static int judge(struct fs *fs, struct judgement *judgement)
 
 	if (rc == 0)
 		rc = commits_judge(fs, &undo, &plan, &err);
+	rc = commits_blame(fs, rc, &err);
 	if (rc < 0) {
 		refuse_all(fs, judgement, rc, &err);
 		return rc;
@@ -429,6 +432,7 @@ int save_truncate(struct fs *fs, struct job *job)
 		rc = accept_saved(fs, &judgement.saved, &undo, &err);
 	if (rc == 0)
 		rc = commits_judge(fs, &undo, &plan, &err);
+	rc = commits_blame(fs, rc, &err);
 	if (rc < 0) {
 		refuse_log(fs, judgement.path.bytes, err.text);
 		return rc;

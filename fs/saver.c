@@ -227,8 +227,9 @@ void saver_look(struct fs *fs)
 	now = now_ns();
 	if (now - __atomic_load_n(&saver->looked_at, __ATOMIC_RELAXED) < LOOK_EVERY)
 		return;
-	__atomic_store_n(&saver->looked_at, now, __ATOMIC_RELAXED);
 	ask_for_look(fs);
+	if (container_changed(fs->container, NULL) == 1)
+		__atomic_store_n(&saver->looked_at, now_ns(), __ATOMIC_RELAXED);
 }
 
 /* The thread. */
@@ -255,6 +256,10 @@ static void do_job(struct fs *fs, struct job *job)
 	unpin(fs, job->inode);
 	unpin(fs, job->other);
 	fs_unlock(fs);
+	/* Nothing may be pending any more that kept somebody else's change from view: who
+	 * is answered sees it. */
+	if (result == -ESTALE)
+		look(fs, false);
 	if (job->done != NULL && job->direct)
 		job->done->fn(job->done, result);
 	else

@@ -35,7 +35,7 @@ struct saver {
 	struct job *first, **last;
 	int wake;	    /* eventfd */
 	uint64_t quiet_at;  /* when deferred changes are committed, ns; 0: none are */
-	uint64_t looked_at; /* when the container was last looked at, ns */
+	uint64_t looked_at; /* when the container was last looked at in vain, ns */
 	uint64_t looks, looks_done; /* reloads that were asked for and made */
 };
 

@@ -6,6 +6,7 @@ format it says of each; a new format joins by a line in FORMATS.
 """
 
 import collections
+import functools
 import json
 import os
 import struct
@@ -108,3 +109,12 @@ def model(kind, name="model", weights=None):
     path = os.path.join(TEST_DIR, name + kind.suffix)
     kind.make(path, weights or grid(2, 2), NOTE)
     return path
+
+
+def each(test):
+    """A test of one format becomes one of all."""
+    @functools.wraps(test)
+    def of_all():
+        for kind in FORMATS:
+            test(kind)
+    return of_all
