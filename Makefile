@@ -5,12 +5,15 @@
 #	make check		install what the tests need, build, test
 #	make install		PREFIX, DESTDIR and SBINDIR are honoured
 #
-# SANITIZE=1 builds with AddressSanitizer and UndefinedBehaviorSanitizer, in a
-# folder of its own. BUILD=DIR builds anywhere else. V=1 shows the commands.
+# SANITIZE=1 builds with AddressSanitizer and UndefinedBehaviorSanitizer, SANITIZE=thread
+# with ThreadSanitizer, each in a folder of its own. BUILD=DIR builds anywhere else.
+# V=1 shows the commands.
 
 VERSION = 0.1.0
 
-ifdef SANITIZE
+ifeq ($(SANITIZE),thread)
+BUILD ?= build/tsan
+else ifdef SANITIZE
 BUILD ?= build/asan
 else
 BUILD ?= build
@@ -33,7 +36,10 @@ PACKAGE_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null)
 CFLAGS ?= -O2 -g
 WARNINGS = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 DEFINES = -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DWEIGHTFS_VERSION='"$(VERSION)"'
-ifdef SANITIZE
+ifeq ($(SANITIZE),thread)
+HARDENING = -fsanitize=thread -fno-omit-frame-pointer
+LINKING = -fsanitize=thread
+else ifdef SANITIZE
 HARDENING = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LINKING = -fsanitize=address,undefined
 else
@@ -138,6 +144,14 @@ check-asan:
 	@scripts/install-deps check
 	$(SUBMAKE) check-built SANITIZE=1 BUILD=$(BUILD)/asan TEST_TIMEOUT=360
 
+# What many threads do at once.
+check-tsan:
+	@scripts/install-deps check
+	$(SUBMAKE) check-tsan-built SANITIZE=thread BUILD=$(BUILD)/tsan TEST_TIMEOUT=360
+
+check-tsan-built: all $(BUILD)/unit/fs_threads
+	@BUILD=$(BUILD) PYTHON=$(PYTHON) tests/run $(BUILD)/unit/fs_threads tests/system/load
+
 # NULL + 0, which clang alone minds, is what an empty text comes to.
 # libFuzzer instead of replay.c, on all targets in turn, or FUZZ_TARGETS="json edit".
 fuzz:
@@ -185,8 +199,9 @@ uninstall:
 # The virtual environments of interop and fixtures stay: they take minutes.
 clean:
 	rm -rf $(BUILD)/obj $(BUILD)/unit $(BUILD)/fuzz $(BUILD)/libfuzzer $(BUILD)/tests \
-		$(BUILD)/asan $(LIBRARY) $(PROGRAM)
+		$(BUILD)/asan $(BUILD)/tsan $(LIBRARY) $(PROGRAM)
 
-.PHONY: all units fuzzers demo check check-built check-system check-asan torture fuzz lint measure bench \
+.PHONY: all units fuzzers demo check check-built check-system check-asan \
+	check-tsan check-tsan-built torture fuzz lint measure bench \
 	interop fixtures install uninstall clean
 .DELETE_ON_ERROR:
