@@ -342,7 +342,11 @@ int saver_start(struct fs *fs)
 	pthread_cond_init(&saver->done, &clock);
 	pthread_condattr_destroy(&clock);
 	saver->running = pthread_create(&saver->thread, NULL, saver_run, fs) == 0;
-	return saver->running ? 0 : -EAGAIN;
+	if (!saver->running)
+		return -EAGAIN;
+	/* For who looks at the process; no harm where it cannot be said. */
+	(void)pthread_setname_np(saver->thread, "weightfs-commit");
+	return 0;
 }
 
 void saver_stop(struct fs *fs)
