@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -314,6 +315,8 @@ static void *saver_run(void *arg)
 	struct fs *fs = arg;
 	struct job *job;
 
+	/* For who looks at the process; no harm where it cannot be said. */
+	(void)prctl(PR_SET_NAME, "weightfs-commit");
 	for (;;) {
 		job = take_job(&fs->saver);
 		if (job != NULL) {
@@ -342,11 +345,7 @@ int saver_start(struct fs *fs)
 	pthread_cond_init(&saver->done, &clock);
 	pthread_condattr_destroy(&clock);
 	saver->running = pthread_create(&saver->thread, NULL, saver_run, fs) == 0;
-	if (!saver->running)
-		return -EAGAIN;
-	/* For who looks at the process; no harm where it cannot be said. */
-	(void)pthread_setname_np(saver->thread, "weightfs-commit");
-	return 0;
+	return saver->running ? 0 : -EAGAIN;
 }
 
 void saver_stop(struct fs *fs)

@@ -160,6 +160,8 @@ static const struct call sometimes[] = {
 	/* No keys are put into a terminal. */
 	{SYS_ioctl, 1, WHOLE, FICLONERANGE},
 	{SYS_ioctl, 1, WHOLE, TCGETS},
+	/* A thread says what it is. */
+	{SYS_prctl, 0, WHOLE, PR_SET_NAME},
 	/* Whether a process is there; limits are read. */
 	{SYS_kill, 1, WHOLE, 0},
 	{SYS_prlimit64, 2, POINTER, 0},
