@@ -96,10 +96,12 @@ class Session:
 
     def thread(self):
         folder = f"/proc/{self.daemon}/task"
-        for task in os.listdir(folder):
-            with open(f"{folder}/{task}/comm", encoding="ascii") as file:
-                if file.read().strip() == THREAD:
-                    return int(task)
+        for _ in range(SECONDS * 100):  # it says its name when it first runs
+            for task in os.listdir(folder):
+                with open(f"{folder}/{task}/comm", encoding="ascii") as file:
+                    if file.read().strip() == THREAD:
+                        return int(task)
+            time.sleep(0.01)
         raise RuntimeError("no thread that commits was found")
 
     def strace(self, output, *arguments):
