@@ -77,17 +77,24 @@ static int open_state_folder(struct keep *keep)
 {
 	AUTO_FD own = container_state(keep->container) < 0 ? keep_state_folder() : -1;
 	int above = own >= 0 ? own : container_state(keep->container);
-	int rc;
+	AUTO_TEXT name = {0};
+	int rc = above < 0 ? -ENOENT : state_path(&name);
 
-	text_clear(&keep->name);
-	rc = above < 0 ? -ENOENT : state_path(&keep->name);
-	text_printf(&keep->name, "/%s%s", container_name(keep->container), SUFFIX);
+	text_printf(&name, "/%s%s", container_name(keep->container), SUFFIX);
 	if (rc == 0)
-		rc = text_check(&keep->name, NULL);
+		rc = text_check(&name, NULL);
 	if (rc < 0)
 		return rc;
-	keep->folder = folder_at(above, strrchr(keep->name.bytes, '/') + 1);
-	return keep->folder < 0 ? keep->folder : 0;
+	keep->folder = folder_at(above, strrchr(name.bytes, '/') + 1);
+	if (keep->folder < 0)
+		return keep->folder;
+	keep->elsewhere = true;
+	if (keep->n > 0)
+		text_puts(&keep->name, " and ");
+	else
+		text_clear(&keep->name);
+	text_puts(&keep->name, name.bytes);
+	return 0;
 }
 
 static int open_folder(struct keep *keep, struct error *err)
@@ -108,20 +115,19 @@ static int open_folder(struct keep *keep, struct error *err)
 	return 0;
 }
 
-/* A new file of that name, or with a number. */
-static int create_file(int folder, const char *name)
+/* A new file of that name, or with a number: then `numbered` is its name. */
+static int create_file(int folder, const char *name, struct text *numbered)
 {
 	int fd = -1;
 
 	for (int i = 1; fd < 0 && i < NUMBERS_MAX; i++) {
-		AUTO_TEXT numbered = {0};
-
-		text_puts(&numbered, name);
+		text_clear(numbered);
+		text_puts(numbered, name);
 		if (i > 1)
-			text_printf(&numbered, ".%d", i);
-		if (numbered.failed)
+			text_printf(numbered, ".%d", i);
+		if (numbered->failed)
 			return -ENOMEM;
-		fd = openat(folder, numbered.bytes,
+		fd = openat(folder, numbered->bytes,
 			O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 		if (fd < 0 && errno != EEXIST)
 			return -errno;
@@ -150,11 +156,13 @@ static int write_all(int fd, const char *name, struct blob *bytes, struct error 
 static int write_at(int above, const char *path, struct blob *bytes, struct error *err)
 {
 	AUTO_FD folder = fcntl(above, F_DUPFD_CLOEXEC, 0);
+	AUTO_TEXT name = {0};
 	const char *slash;
+	int rc;
 
 	for (; folder >= 0 && (slash = strchr(path, '/')) != NULL; path = slash + 1) {
-		AUTO_STRING *name = strndup(path, (size_t)(slash - path));
-		int below = name != NULL ? folder_at(folder, name) : -ENOMEM;
+		AUTO_STRING *part = strndup(path, (size_t)(slash - path));
+		int below = part != NULL ? folder_at(folder, part) : -ENOMEM;
 
 		file_close(&folder);
 		folder = below;
@@ -162,10 +170,32 @@ static int write_at(int above, const char *path, struct blob *bytes, struct erro
 	if (folder < 0)
 		return error_set(err, -folder, "%s: %s", path, strerror(-folder));
 
-	AUTO_FD fd = create_file(folder, path);
+	AUTO_FD fd = create_file(folder, path, &name);
 	if (fd < 0)
 		return error_set(err, -fd, "%s: %s", path, strerror(-fd));
-	return write_all(fd, path, bytes, err);
+	rc = write_all(fd, path, bytes, err);
+	if (rc < 0)
+		(void)unlinkat(folder, name.bytes, 0); /* half of it helps nobody */
+	return rc;
+}
+
+/* Whether another disk may take what this one did not. */
+static bool is_full(int rc)
+{
+	return rc == -ENOSPC || rc == -EDQUOT || rc == -EROFS || rc == -EIO;
+}
+
+/* False: there is no other place. */
+static bool go_elsewhere(struct keep *keep)
+{
+	int before = keep->folder;
+
+	if (open_state_folder(keep) < 0) {
+		keep->folder = before;
+		return false;
+	}
+	close(before);
+	return true;
 }
 
 int keep_blob(struct keep *keep, const char *path, struct blob *bytes, struct error *err)
@@ -173,6 +203,8 @@ int keep_blob(struct keep *keep, const char *path, struct blob *bytes, struct er
 	int rc = keep->open ? 0 : open_folder(keep, err);
 
 	if (rc == 0)
+		rc = write_at(keep->folder, path, bytes, err);
+	if (is_full(rc) && keep->open && !keep->elsewhere && go_elsewhere(keep))
 		rc = write_at(keep->folder, path, bytes, err);
 	if (rc == 0)
 		keep->n++;

@@ -1,7 +1,7 @@
 /*
  * keep: a folder on the disk for edits that are not in the container at the end:
  * MODEL.weightfs-rejected/ beside it, else below $XDG_STATE_HOME/weightfs or
- * ~/.local/state/weightfs.
+ * ~/.local/state/weightfs; also for what the disk of the first has no room for.
  */
 #ifndef WEIGHTFS_FS_KEEP_H
 #define WEIGHTFS_FS_KEEP_H
@@ -15,9 +15,9 @@ struct error;
 /* {.container = ...}; the folder is made for the first file. */
 struct keep {
 	struct container *container;
-	bool open;
+	bool open, elsewhere;
 	int folder;
-	struct text name;
+	struct text name; /* of the folder, or "A and B" */
 	int n;
 };
 
