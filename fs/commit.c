@@ -188,6 +188,7 @@ static int in_place(struct commit *commit, struct error *err)
 static int run(struct commit *commit, struct error *err)
 {
 	int code = is_nothing(commit, err);
+	const char *why;
 
 	if (code < 0)
 		return code;
@@ -195,6 +196,10 @@ static int run(struct commit *commit, struct error *err)
 		code = commit->ops->verify(commit->arg, commit->outcome, err);
 		return code < 0 ? code : commit_nothing(commit, err);
 	}
+	/* Before a journal is made durable for what the kernel will refuse. */
+	why = means_forbidden(commit->c);
+	if (why != NULL)
+		return error_set(err, EPERM, "%s: %s", commit->c->path, why);
 	means_look(commit->c);
 	code = choose(commit, err);
 	if (code < 0)

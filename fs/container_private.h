@@ -97,6 +97,8 @@ bool container_same(const struct stat *a, const struct stat *b);
 
 /* means.c: fills c->means. */
 void means_look(struct container *c);
+/* What chattr has forbidden since it was opened, or NULL. */
+const char *means_forbidden(const struct container *c);
 /* What a commit will be: "patch" (with ", shift" where one may follow) or "rewrite",
  * NULL: neither, and why in `err`. */
 const char *means_usual(const struct container *c, struct error *err);

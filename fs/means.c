@@ -99,6 +99,19 @@ static void look_at_patch(struct container *c, const struct stat *st)
 			(uintmax_t)st->st_nlink);
 }
 
+const char *means_forbidden(const struct container *c)
+{
+	struct statx file;
+
+	if (statx(c->fd, "", AT_EMPTY_PATH, STATX_TYPE, &file) < 0)
+		return NULL;
+	if ((file.stx_attributes & STATX_ATTR_IMMUTABLE) != 0)
+		return "it is marked immutable (chattr +i)";
+	if ((file.stx_attributes & STATX_ATTR_APPEND) != 0)
+		return "it is marked append-only (chattr +a)";
+	return NULL;
+}
+
 void means_look(struct container *c)
 {
 	struct stat st;

@@ -239,7 +239,7 @@ static void take_back(struct fs *fs, struct undo *undo)
 static bool is_final(int rc)
 {
 	return rc == -EBADMSG || rc == -EOPNOTSUPP || rc == -ENOSPC || rc == -EDQUOT ||
-	       rc == -EFBIG || rc == -ESTALE;
+	       rc == -EFBIG || rc == -EPERM || rc == -ESTALE;
 }
 
 int save_write(struct fs *fs, const char *path, struct undo *undo, struct plan **plan)
