@@ -31,7 +31,7 @@ struct arrival {
 	struct inode *inode, *half; /* the other half of a tensor, or NULL */
 	struct place place;
 	struct saved saved;
-	struct blob *before; /* what the file at the place had, where it is known */
+	struct blob *before;	/* what the file at the place had, where it is known */
 	struct text name, path; /* of the place; the name's entry may go */
 };
 

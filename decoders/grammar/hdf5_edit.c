@@ -88,6 +88,7 @@ void hdf5_edit_drop(struct hdf5_edit **edit)
 	free(e->lifted);
 	free(e->unlinked);
 	free(e->direct);
+	free(e->released);
 	free(e->addresses);
 	if (e->image.source != NULL)
 		hdf5_image_done(&e->image);
@@ -107,7 +108,9 @@ int hdf5_edit_commit(struct hdf5_edit **edit, struct plan *plan, struct error *e
 			return error_set(err, EIO, "%s", e->image.err.text);
 		return error_set(err, EIO, "libhdf5 could not finish the edit");
 	}
-	rc = hdf5_image_plan(&e->image, plan, err);
+	rc = hdf5_release_all(e, err);
+	if (rc == 0)
+		rc = hdf5_image_plan(&e->image, plan, err);
 	for (i = 0; rc == 0 && i < e->n_direct; i++) {
 		d = &e->direct[i];
 		rc = plan_write_blob(plan, d->off, d->blob, 0, blob_size(d->blob), err);

@@ -41,8 +41,8 @@ static json_value member_of(const struct json *json, json_value object, const ch
 }
 
 /* Attributes that the document no longer has. */
-static int remove_missing(hid_t object, const char *const *hide, const struct json *json,
-	json_value document, struct error *err)
+static int remove_missing(struct hdf5_edit *edit, hid_t object, const char *const *hide,
+	const struct json *json, json_value document, struct error *err)
 {
 	AUTO_TEXT names = {0};
 	const char *name;
@@ -53,7 +53,7 @@ static int remove_missing(hid_t object, const char *const *hide, const struct js
 		if (!hdf5_hidden(hide, name) &&
 			(document == JSON_NONE ||
 				member_of(json, document, name) == JSON_NONE) &&
-			H5Adelete(object, name) < 0)
+			hdf5_attribute_delete_locked(edit, object, name) < 0)
 			rc = hdf5_fail_locked(err, EIO, "attribute %s", name);
 	return rc;
 }
@@ -99,7 +99,7 @@ static int set_members(struct hdf5_edit *edit, hid_t object, const char *const *
 			"expected attributes, found one value; an attribute whose name "
 			"begins with % is called %% here while it is the only one",
 			err);
-	rc = remove_missing(object, hide, json, document, err);
+	rc = remove_missing(edit, object, hide, json, document, err);
 	for (v = document == JSON_NONE ? JSON_NONE : json_first(json, document);
 		rc == 0 && v != JSON_NONE; v = json_next(json, v))
 		rc = set_member(edit, object, hide, json, v, err);
@@ -271,7 +271,8 @@ static int set_part(struct hdf5_edit *edit, hid_t object, const char *name,
 }
 
 /* NAME0, NAME1, ... from `first` on are removed. */
-static int remove_parts(hid_t object, const char *name, size_t first, struct error *err)
+static int remove_parts(struct hdf5_edit *edit, hid_t object, const char *name,
+	size_t first, struct error *err)
 {
 	AUTO_TEXT part = {0};
 
@@ -282,7 +283,7 @@ static int remove_parts(hid_t object, const char *name, size_t first, struct err
 			return -ENOMEM;
 		if (H5Aexists(object, part.bytes) <= 0)
 			return 0;
-		if (H5Adelete(object, part.bytes) < 0)
+		if (hdf5_attribute_delete_locked(edit, object, part.bytes) < 0)
 			return hdf5_fail_locked(err, EIO, "attribute %s", part.bytes);
 	}
 }
@@ -295,7 +296,8 @@ static int set_parts(struct hdf5_edit *edit, hid_t object, const char *name,
 	size_t i;
 	int rc = 0;
 
-	if (H5Aexists(object, name) > 0 && H5Adelete(object, name) < 0)
+	if (H5Aexists(object, name) > 0 &&
+		hdf5_attribute_delete_locked(edit, object, name) < 0)
 		return hdf5_fail_locked(err, EIO, "attribute %s", name);
 	for (i = 0; rc == 0 && i < n_parts; i++) {
 		text_clear(&part);
@@ -305,7 +307,7 @@ static int set_parts(struct hdf5_edit *edit, hid_t object, const char *name,
 			rc = set_part(edit, object, part.bytes, &strings,
 				n / n_parts + (i < n % n_parts), err);
 	}
-	return rc < 0 ? rc : remove_parts(object, name, n_parts, err);
+	return rc < 0 ? rc : remove_parts(edit, object, name, n_parts, err);
 }
 
 int hdf5_edit_strings(struct hdf5_edit *edit, uint32_t object, const char *name,
@@ -327,7 +329,7 @@ int hdf5_edit_strings(struct hdf5_edit *edit, uint32_t object, const char *name,
 		n_parts++;
 	if (n_parts > 1)
 		return set_parts(edit, id, name, strings, n, n_parts, err);
-	if (remove_parts(id, name, 0, err) < 0)
+	if (remove_parts(edit, id, name, 0, err) < 0)
 		return -EIO;
 	return set_part(edit, id, name, &strings, n, err);
 }
@@ -340,7 +342,7 @@ int hdf5_edit_remove_attribute(
 
 	if (id < 0)
 		return (int)id;
-	if (H5Aexists(id, name) > 0 && H5Adelete(id, name) < 0)
+	if (H5Aexists(id, name) > 0 && hdf5_attribute_delete_locked(edit, id, name) < 0)
 		return hdf5_fail_locked(err, EIO, "attribute %s", name);
 	return 0;
 }

@@ -60,6 +60,7 @@ static void set_up(void)
 	(void)H5PLset_loading_state(0);
 	(void)H5Lregister(&external_class);
 	hdf5_lzf_register_locked();
+	hdf5_release_register_locked();
 }
 
 void hdf5_lock(void)

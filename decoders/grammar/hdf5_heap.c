@@ -18,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_READ 4096 /* what libhdf5 reads of a collection at first */
 #define COLLECTION_MAX (UINT64_C(1) << 32)
 #define LOCAL_HEAD_MAX 32 /* of a local heap, with widths of 8 */
 
@@ -61,7 +60,7 @@ static bool global_heap_suspicious(
 	unsigned char *bytes;
 	bool sound;
 
-	if (size < FIRST_READ || size > COLLECTION_MAX || off > image->size ||
+	if (size < HDF5_COLLECTION_MIN || size > COLLECTION_MAX || off > image->size ||
 		size > image->size - off)
 		return true;
 	bytes = malloc(size);
@@ -74,7 +73,7 @@ static bool global_heap_suspicious(
 bool hdf5_heap_suspicious(
 	struct hdf5_image *image, uint64_t off, const unsigned char *start, size_t len)
 {
-	return len >= 8 + image->length_size && len <= FIRST_READ &&
+	return len >= 8 + image->length_size && len <= HDF5_COLLECTION_MIN &&
 	       memcmp(start, "GCOL\1", 5) == 0 &&
 	       global_heap_suspicious(image, off, start);
 }

@@ -130,6 +130,9 @@ int hdf5_check_values_locked(
 
 /* --- hdf5_heap.c --- */
 
+#define HDF5_COLLECTION_MIN 4096 /* of a global heap; what libhdf5 reads of it at first \
+				  */
+
 /* Whether a local heap has no more names than the file; what is none is not judged. */
 bool hdf5_local_heap_sound(struct hdf5_image *image, uint64_t address);
 /* Whether what libhdf5 reads at `off` begins a global heap collection that is damaged. */
@@ -364,6 +367,8 @@ struct hdf5_edit {
 	size_t n_unlinked;
 	struct hdf5_direct *direct;
 	size_t n_direct;
+	struct hdf5_place *released; /* hdf5_release.c */
+	size_t n_released;
 };
 
 /* Opens an object of the edit: its identifier, or negative with a text. */
@@ -377,6 +382,18 @@ hid_t hdf5_link_list_locked(const char *name);
 /* At commit, `blob` is written at `off` past libhdf5. Outside the lock. */
 int hdf5_edit_direct(
 	struct hdf5_edit *edit, uint64_t off, struct blob *blob, struct error *err);
+
+/* --- hdf5_release.c --- */
+
+void hdf5_release_register_locked(void);
+/* Before an attribute is written over: the room of its strings of variable length is
+ * given back with hdf5_release_all(). Best effort. */
+void hdf5_release_locked(struct hdf5_edit *edit, hid_t attribute);
+/* Removes an attribute, and the same. */
+herr_t hdf5_attribute_delete_locked(
+	struct hdf5_edit *edit, hid_t object, const char *name);
+/* After libhdf5 has closed the edit's file. */
+int hdf5_release_all(struct hdf5_edit *edit, struct error *err);
 
 /* --- hdf5_write.c --- */
 

@@ -185,7 +185,7 @@ static int renew(
 	if (rc < 0)
 		return rc;
 	type = H5Aget_type(old.id);
-	if (H5Adelete(object, name) < 0)
+	if (hdf5_attribute_delete_locked(edit, object, name) < 0)
 		return hdf5_fail_locked(err, EIO, "attribute %s", name);
 	fresh = create(object, name, type, old.space);
 	if (fresh < 0 || (!old.null && H5Awrite(fresh, old.type, old.elements) < 0))
@@ -218,7 +218,7 @@ static int replace(struct setting *s, const void *elements, struct error *err)
 
 	if (tracked)
 		rc = hdf5_attribute_names_locked(s->object, &names, &n, err);
-	if (rc == 0 && H5Adelete(s->object, s->name) < 0)
+	if (rc == 0 && hdf5_attribute_delete_locked(s->edit, s->object, s->name) < 0)
 		rc = hdf5_fail_locked(err, EIO, "attribute %s", s->name);
 	if (rc == 0)
 		rc = write_new(s, elements, err);
@@ -263,6 +263,7 @@ static int write_old(struct setting *s, struct error *err)
 	fit_string(s);
 	rc = get_elements(s, &elements, err);
 	if (rc == 0 && same_shape(s, &old)) {
+		hdf5_release_locked(s->edit, old.id);
 		if (H5Awrite(old.id, s->type, elements) < 0)
 			rc = hdf5_fail_locked(err, EIO, "attribute %s", s->name);
 	} else if (rc == 0) {

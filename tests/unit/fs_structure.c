@@ -311,13 +311,15 @@ static void others(void)
 	usleep(200000);
 	HAS(&s, "layers/b/weight.bin", 109, 110);
 
-	unit_begin("an edit that is not committed is taken back and kept, as the next one");
+	unit_begin(
+		"an edit that is not committed is taken back and kept, as the next one");
 	CHECK_INT(session_unlink(&s, "layers/scale.bin"), 0);
 	session_write_model(s.model, SESSION_HEADER, 200);
 	CHECK_INT(session_puts(&s, "metadata.json", EDITED), -ESTALE);
 	HAS(&s, "layers/b/weight.bin", 209, 210);
 	SHOWS(&s, "layers/scale.json",
-		"{\n  \"dtype\": \"float32\",\n  \"shape\": [],\n  \"value\": 211.0\n}\n");
+		"{\n  \"dtype\": \"float32\",\n  \"shape\": [],\n  \"value\": "
+		"211.0\n}\n");
 	CHECK_INT(session_puts(&s, "layers/b/weight.json",
 			  "{\"dtype\": \"int32\", \"shape\": [2]}"),
 		0);
