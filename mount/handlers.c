@@ -547,9 +547,12 @@ static void notify_entry(void *arg, fs_ino parent, const char *name)
 
 void handlers_notify(struct handlers *handlers, struct fuse_session *session)
 {
-	handlers->session = session;
 	struct fs_notify notify = {notify_inode, notify_entry, handlers};
-	fs_set_notify(handlers->fs, session ? &notify : NULL);
+	/* First nobody is inside of these, then what they use may go. */
+	fs_set_notify(handlers->fs, NULL);
+	handlers->session = session;
+	if (session)
+		fs_set_notify(handlers->fs, &notify);
 }
 
 int handlers_init(struct handlers *handlers, struct fs *fs, bool readonly)
