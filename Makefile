@@ -150,7 +150,8 @@ check-tsan:
 	$(SUBMAKE) check-tsan-built SANITIZE=thread BUILD=$(BUILD)/tsan TEST_TIMEOUT=360
 
 check-tsan-built: all $(BUILD)/unit/fs_threads
-	@BUILD=$(BUILD) PYTHON=$(PYTHON) tests/run $(BUILD)/unit/fs_threads tests/system/load
+	@BUILD=$(BUILD) PYTHON=$(PYTHON) tests/run $(BUILD)/unit/fs_threads tests/system/load \
+		tests/system/two-hands
 
 # NULL + 0, which clang alone minds, is what an empty text comes to.
 # libFuzzer instead of replay.c, on all targets in turn, or FUZZ_TARGETS="json edit".
