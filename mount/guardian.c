@@ -8,6 +8,10 @@
  * VERDICT goes to all clients that wait, else to the log. When the daemon is gone,
  * however it went, a mount that is still there is unmounted lazily and the folder that
  * was made for it removed.
+ *
+ * A daemon that dies may not go: while one of its threads tells the kernel of a name that
+ * changed, the kernel waits for a lock whose holder waits for the daemon's answer. Nobody
+ * is told of such a death, so the guardian looks for it, and aborts the connection.
  */
 #include "mount/guardian.h"
 #include "decoders/base/error.h"
@@ -33,6 +37,7 @@
 #define CLIENTS_MAX 16
 #define RELISTEN_MS 50
 #define READ_AHEAD_KB "1024"
+#define LOOK_MS 1000
 
 struct guardian {
 	const struct options *options;
@@ -212,6 +217,28 @@ static bool on_daemon(struct guardian *guardian)
 	return true;
 }
 
+/* Whether the daemon's main thread is dead, though others of it may not be. */
+static bool is_dying(pid_t daemon)
+{
+	char path[32], stat[256] = "";
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)daemon);
+	FILE *file = fopen(path, "re");
+	if (!file)
+		return false;
+	const char *state = fgets(stat, sizeof(stat), file) ? strrchr(stat, ')') : NULL;
+	fclose(file);
+	return state && !strncmp(state, ") Z", 3);
+}
+
+/* Ends the waiting of who waits for a dead daemon, and thereby of its last thread. */
+static void look_at_daemon(struct guardian *guardian)
+{
+	if (!guardian->ready || guardian->unmounted || !is_dying(guardian->daemon))
+		return;
+	mountpoint_abort(guardian->mountpoint.path);
+	stop_listening(guardian);
+}
+
 static void watch(struct guardian *guardian)
 {
 	struct signalfd_siginfo info;
@@ -221,9 +248,10 @@ static void watch(struct guardian *guardian)
 			{.fd = guardian->listener, .events = POLLIN}};
 		bool deaf =
 			guardian->ready && !guardian->unmounted && guardian->listener < 0;
-		if (poll(fds, 3, deaf ? RELISTEN_MS : -1) < 0)
+		if (poll(fds, 3, deaf ? RELISTEN_MS : LOOK_MS) < 0)
 			continue;
 		start_listening(guardian);
+		look_at_daemon(guardian);
 		if (fds[0].revents && !on_daemon(guardian))
 			return;
 		if (fds[1].revents && read(guardian->signals, &info, sizeof(info)) > 0)

@@ -13,7 +13,6 @@
 #include "mount/say.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,51 +20,11 @@
 
 #define PATIENCE 25 /* times that a guardian is asked, 20 ms apart */
 
-/* The absolute path of a mount point, without asking the file system that is mounted
- * there, which may be dead: only its folder is resolved. NULL with errno. */
-static char *resolve(const char *path)
-{
-	char *copy = strdup(path);
-	size_t len = copy ? strlen(copy) : 0;
-	while (len > 1 && copy[len - 1] == '/')
-		copy[--len] = '\0';
-
-	char *slash = copy ? strrchr(copy, '/') : NULL;
-	const char *last = slash ? slash + 1 : copy;
-	if (!copy || !*last || !strcmp(last, ".") || !strcmp(last, "..")) {
-		free(copy);
-		return realpath(path, NULL);
-	}
-	if (slash)
-		*slash = '\0';
-	char *folder = realpath(!slash ? "." : *copy ? copy : "/", NULL);
-	char *out = NULL;
-	if (folder &&
-		asprintf(&out, "%s/%s", strcmp(folder, "/") ? folder : "", last) < 0)
-		out = NULL;
-	free(folder);
-	free(copy);
-	return out;
-}
-
-/* Follows a symbolic link to the mount point, if it is one. */
-static char *find_mount(const char *path, struct mounted *mounted)
-{
-	char *at = resolve(path);
-	if (at && mountpoint_mounted(at, mounted))
-		return at;
-	free(at);
-	at = realpath(path, NULL);
-	if (at && mountpoint_mounted(at, mounted))
-		return at;
-	free(at);
-	return NULL;
-}
-
 /* Without a guardian to ask: commits through the mount, then unmounts. */
 static int unmount_alone(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool dead = fd < 0 && errno == ENOTCONN;
 	int code = 0;
 	if (fd >= 0) {
 		code = fsync(fd) ? -errno : 0;
@@ -79,7 +38,9 @@ static int unmount_alone(const char *path)
 	code = mountpoint_unmount(path, fd < 0);
 	if (code)
 		say("%s: %s", path, strerror(-code));
-	return code ? EXIT_FAILED : EXIT_OK;
+	else if (dead)
+		say("%s: %s", path, MOUNTPOINT_DEAD);
+	return code || dead ? EXIT_FAILED : EXIT_OK;
 }
 
 /* 0 and its verdict; a negative errno when it cannot be asked (-ESTALE: it is that of an
@@ -115,7 +76,7 @@ static int ask(const char *path, struct mounted *mounted, struct message *verdic
 int command_unmount(const struct options *options)
 {
 	struct mounted mounted;
-	char *path = find_mount(options->model, &mounted);
+	char *path = mountpoint_find(options->model, &mounted);
 	if (!path) {
 		say("%s: no model is mounted there", options->model);
 		return EXIT_FAILED;
@@ -142,9 +103,11 @@ int command_errors(const struct options *options)
 	if (asprintf(&path, "%s/.weightfs/errors.log", options->model) < 0)
 		return EXIT_FAILED;
 	FILE *log = fopen(path, "re");
-	free(path);
+	free(path); /* which leaves errno alone */
 	if (!log) {
-		say("%s: no model is mounted there", options->model);
+		say("%s: %s", options->model,
+			errno == ENOTCONN ? MOUNTPOINT_DEAD
+					  : "no model is mounted there");
 		return EXIT_FAILED;
 	}
 	/* Any folder may have a file of this name. */
