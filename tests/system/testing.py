@@ -206,7 +206,7 @@ def main(*tests):
         try:
             test()
         except Exception:  # pylint: disable=broad-except
-            ok(f"{test.__name__}: {test.__doc__}", False, traceback.format_exc())
+            ok(f"{test.__name__}: {test.__doc__}", False, traceback.format_exc(limit=-2))
     for path in MOUNTS:
         if os.path.ismount(path):
             run(WEIGHTFS, "--unmount", path)
