@@ -335,12 +335,12 @@ def entries(log):
 
 
 def moments(log, wanted, chance):
-    """Positions in a log: behind each flush, or some, and at random between."""
-    inside = [i for i, entry in enumerate(log) if entry[0] == "m"]
-    span = range(inside[0], len(log))
-    flushes = [i for i in span if log[i][0] == "f"]
+    """Positions in a log: a third of them behind flushes, the others spread evenly, each at random in its part."""
+    begin = next(i for i, entry in enumerate(log) if entry[0] == "m")
+    flushes = [i for i in range(begin, len(log)) if log[i][0] == "f"]
     chosen = chance.sample(flushes, min(len(flushes), wanted // 3))
-    chosen += chance.sample(span, min(len(span), wanted - len(chosen)))
+    part = (len(log) - begin) / (wanted - len(chosen))
+    chosen += [begin + int((i + chance.random()) * part) for i in range(wanted - len(chosen))]
     return sorted(chosen)
 
 
