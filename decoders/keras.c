@@ -608,6 +608,8 @@ static int check_whole(
 	if (!keras_documents_is_layer(&keras->documents, change->node))
 		return error_set(err, EOPNOTSUPP,
 			"expected the folder of a layer: others cannot be renamed");
+	if (strcmp(change->name, NAMES_EMPTY) == 0)
+		return error_set(err, EINVAL, "a layer without a name is none");
 	return 0;
 }
 

@@ -17,7 +17,6 @@
 /* A component of a piece that does not fit, with its "%+". */
 #define PART_MAX 240
 #define GOES_ON "%+"
-#define EMPTY "%_"
 /* A unit is never broken; the longest is a bidirectional mark, three bytes encoded. */
 #define UNIT_MAX 9
 
@@ -173,7 +172,7 @@ void names_piece(const char *piece, size_t len, char separator, enum names_place
 
 	(void)separator; /* '/' is encoded either way */
 	if (len == 0) {
-		text_puts(path, EMPTY);
+		text_puts(path, NAMES_EMPTY);
 		return;
 	}
 	for (;;) {
@@ -220,7 +219,7 @@ static int digit(char c)
 /* Appends what a component encodes, without "%+". False at a '%' that begins nothing. */
 static bool decode(const char *s, size_t len, struct text *out)
 {
-	if (len == strlen(EMPTY) && memcmp(s, EMPTY, len) == 0)
+	if (len == strlen(NAMES_EMPTY) && memcmp(s, NAMES_EMPTY, len) == 0)
 		return true;
 	for (size_t i = 0; i < len; i++) {
 		int high, low;

@@ -23,6 +23,8 @@
 
 struct text;
 
+#define NAMES_EMPTY "%_" /* the image of an empty piece */
+
 enum names_place {
 	NAMES_FOLDER, /* a folder or a link */
 	NAMES_STEM,   /* a tensor: a suffix follows */

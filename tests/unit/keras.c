@@ -445,6 +445,21 @@ static void renames(void)
 		NULL);
 }
 
+static void nameless(void)
+{
+	AUTO_M *model = fixture("keras3_shared.h5");
+	struct node *node = at(model, "layers/dense/inner");
+	struct change change = {.what = EDIT_MOVED,
+		.node = node,
+		.parent = node->parent,
+		.name = "%_"};
+	struct error err = {0};
+
+	unit_begin("a layer cannot lose its name");
+	CHECK_INT(model_check(model, &change, &err), -EINVAL);
+	CHECK_STR(err.text, "a layer without a name is none");
+}
+
 static void whole_models(void)
 {
 	AUTO_M *model = fixture("keras3_sequential.h5"), *again = NULL;
@@ -579,6 +594,7 @@ int main(void)
 	config_outgrows();
 	refusals();
 	renames();
+	nameless();
 	whole_models();
 	contents();
 	weights_of_old();
