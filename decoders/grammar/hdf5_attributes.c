@@ -15,6 +15,8 @@
 /* Elements may take this much more than the file: an edit makes some that are not in it.
  */
 #define MEMORY_SLACK (64u << 20)
+/* Longer than the name of any attribute in an object header. */
+#define NAME_OF_NONE 65536
 
 bool hdf5_hidden(const char *const *hide, const char *name)
 {
@@ -163,6 +165,22 @@ static int by_order(const void *a, const void *b)
 	return strcmp(ea->name, eb->name);
 }
 
+/* libhdf5 frees a table of attributes that it filled only in part, where one does not
+ * decode. So all are decoded first, in the search for one that is not there. */
+static bool attributes_decode(hid_t object)
+{
+	char *name = malloc(NAME_OF_NONE + 1);
+	htri_t there = -1;
+
+	if (name != NULL) {
+		memset(name, 'x', NAME_OF_NONE);
+		name[NAME_OF_NONE] = '\0';
+		there = H5Aexists(object, name);
+	}
+	free(name);
+	return there >= 0;
+}
+
 /* Listed in libhdf5's own order, for which it makes no table, and sorted here. */
 int hdf5_attribute_names_locked(
 	hid_t object, struct text *names, size_t *n, struct error *err)
@@ -173,8 +191,9 @@ int hdf5_attribute_names_locked(
 	size_t i;
 	int rc = 0;
 
-	if (H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_NATIVE, &at, add_entry, &entries) <
-		0)
+	if (!attributes_decode(object) || H5Aiterate2(object, H5_INDEX_NAME,
+						  H5_ITER_NATIVE, &at, add_entry,
+						  &entries) < 0)
 		rc = entries.failed
 			     ? error_set(err, ENOMEM, "not enough memory")
 			     : hdf5_fail_locked(err, EIO, "attributes cannot be listed");

@@ -151,7 +151,6 @@ static void look_at_mark(struct hdf5 *hdf5, uint64_t base)
 static int add_root(struct hdf5 *hdf5, struct error *err)
 {
 	H5O_info_t info;
-	int rc;
 
 	hdf5->links = calloc(2, sizeof *hdf5->links);
 	hdf5->objects = calloc(2, sizeof *hdf5->objects);
@@ -159,11 +158,6 @@ static int add_root(struct hdf5 *hdf5, struct error *err)
 		return error_set(err, ENOMEM, "not enough memory");
 	if (H5Oget_info2(hdf5->file, &info, H5O_INFO_BASIC) < 0)
 		return hdf5_fail_locked(err, EINVAL, "root group");
-	rc = hdf5_check_object(&hdf5->image, info.addr, err);
-	if (rc < 0) {
-		error_prefix(err, "root group");
-		return rc;
-	}
 	hdf5->n_links = hdf5->n_objects = HDF5_ROOT;
 	hdf5->cap_links = hdf5->cap_objects = 2;
 	hdf5->links[HDF5_ROOT] =
@@ -199,7 +193,9 @@ int hdf5_open(struct hdf5 **out, struct source *source, struct error *err)
 	hdf5->cache = hdf5_cache_new(HDF5_CACHE);
 	if (hdf5->cache == NULL)
 		return error_set(err, ENOMEM, "not enough memory");
-	rc = open_locked(hdf5, err);
+	rc = hdf5_check_superblock(&hdf5->image, err);
+	if (rc == 0)
+		rc = open_locked(hdf5, err);
 	if (rc < 0)
 		return rc;
 	*out = hdf5;

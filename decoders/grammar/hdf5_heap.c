@@ -12,7 +12,9 @@
  *names
  *
  * Names of old groups lie in these. libhdf5 does not notice that it has no memory for as
- * many as this says, so that has to be no more than the file has.
+ * many as this says, so that has to be no more than the file has. It follows the list of
+ * free pieces (each: the next one, 1 at the end | its size) without end where that leads
+ * back.
  */
 #include "decoders/grammar/hdf5_private.h"
 #include <stdlib.h>
@@ -20,6 +22,7 @@
 
 #define COLLECTION_MAX (UINT64_C(1) << 32)
 #define LOCAL_HEAD_MAX 32 /* of a local heap, with widths of 8 */
+#define LOCAL_FREE_END 1
 
 /* Bytes that the object at the beginning of `bytes` takes; 0: it does not fit. Index 0 is
  * the free space, whose size counts its header. */
@@ -78,6 +81,23 @@ bool hdf5_heap_suspicious(
 	       global_heap_suspicious(image, off, start);
 }
 
+/* Each piece that the list of free ones names is inside of the names, and no more of them
+ * than there is room for. */
+static bool free_list_sound(
+	struct hdf5_image *image, uint64_t names, uint64_t size, uint64_t next)
+{
+	size_t width = image->length_size;
+	unsigned char piece[16];
+
+	for (uint64_t n = size / (2 * width); next != LOCAL_FREE_END; n--) {
+		if (n == 0 || next > size || size - next < 2 * width ||
+			hdf5_image_read(image, names + next, piece, 2 * width, NULL) < 0)
+			return false;
+		next = hdf5_little(piece, width);
+	}
+	return true;
+}
+
 bool hdf5_local_heap_sound(struct hdf5_image *image, uint64_t address)
 {
 	size_t width = image->length_size;
@@ -92,5 +112,6 @@ bool hdf5_local_heap_sound(struct hdf5_image *image, uint64_t address)
 	size = hdf5_little(head + 8, width);
 	at = hdf5_little(head + 8 + 2 * width, image->address_size);
 	return !__builtin_add_overflow(at, image->base, &at) && at <= image->size &&
-	       size <= image->size - at;
+	       size <= image->size - at &&
+	       free_list_sound(image, at, size, hdf5_little(head + 8 + width, width));
 }

@@ -116,6 +116,9 @@ int hdf5_shared_type(struct hdf5_image *image, const unsigned char *bytes, size_
  * attributes, which it trusts, do not add up. Attributes that are stored outside of the
  * header are not looked at. */
 int hdf5_check_object(struct hdf5_image *image, uint64_t address, struct error *err);
+/* The same for what libhdf5 looks at when it opens the file: the superblock, what it
+ * leads to, and the root group. A superblock that is none is not judged. */
+int hdf5_check_superblock(struct hdf5_image *image, struct error *err);
 /* Follows `count` elements of a datatype message to where they lead, of a message that
  * hdf5_check_object() has seen. `elements` are the file's. */
 int hdf5_check_elements(struct hdf5_image *image, const struct hdf5_message *type,

@@ -23,6 +23,9 @@
 #define STEPS_FREE 10000000 /* types, and objects of heaps, that are looked at */
 #define STEPS_PER_BYTE 64   /* of the file, beyond that */
 #define STEP_BYTES 64	    /* of a heap that is read */
+#define SUPERBLOCK_MAX 128
+#define CACHED_GROUP 1
+#define MESSAGE_CACHE_IMAGE 0x18
 
 enum type_class {
 	FIXED,
@@ -481,6 +484,67 @@ int hdf5_check_object(struct hdf5_image *image, uint64_t address, struct error *
 	int rc = hdf5_messages(image, address, check_message, &l, err);
 
 	free(l.heap);
+	return rc;
+}
+
+/* The root group's entry in a superblock of version 0 or 1 says again, behind the address
+ * of its header, where its names are, and libhdf5 believes that one.
+ *
+ *	offset of its name | header | 1: there are addresses | 4 | tree | names
+ */
+static int check_entry(
+	struct hdf5_image *image, const unsigned char *p, struct error *err)
+{
+	size_t width = image->address_size;
+	uint64_t names = hdf5_little(p + 3 * width + 8, width);
+
+	if (hdf5_little(p + 2 * width, 4) == CACHED_GROUP &&
+		!hdf5_local_heap_sound(image, names))
+		return error_set(err, EIO, "a group of more names than the file has");
+	return hdf5_check_object(image, hdf5_little(p + width, width), err);
+}
+
+static int check_extension_message(
+	void *arg, const struct hdf5_message *m, struct error *err)
+{
+	(void)arg;
+	if (m->type == MESSAGE_CACHE_IMAGE)
+		return error_set(err, EOPNOTSUPP,
+			"superblock: an image of the cache, which is not supported");
+	return 0;
+}
+
+static int check_superblock_2(
+	struct hdf5_image *image, const unsigned char *p, struct error *err)
+{
+	size_t width = image->address_size;
+	uint64_t none = width == 8 ? UINT64_MAX : (UINT64_C(1) << 8 * width) - 1;
+	uint64_t extension = hdf5_little(p + 12 + width, width);
+	int rc = 0;
+
+	if (extension != none)
+		rc = hdf5_messages(
+			image, extension, check_extension_message, NULL, err);
+	if (rc < 0)
+		return rc;
+	rc = hdf5_check_object(image, hdf5_little(p + 12 + 3 * width, width), err);
+	if (rc < 0)
+		error_prefix(err, "root group");
+	return rc;
+}
+
+int hdf5_check_superblock(struct hdf5_image *image, struct error *err)
+{
+	unsigned char p[SUPERBLOCK_MAX];
+	int rc = hdf5_image_read(image, image->base, p, sizeof p, err);
+
+	if (rc == 0 && (p[8] == 2 || p[8] == 3))
+		return check_superblock_2(image, p, err);
+	if (rc < 0 || p[8] > 3)
+		return rc;
+	rc = check_entry(image, p + (p[8] == 0 ? 24 : 28) + 4 * image->address_size, err);
+	if (rc < 0)
+		error_prefix(err, "root group");
 	return rc;
 }
 
