@@ -56,10 +56,12 @@ OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
 LIBRARY := $(BUILD)/libweightfs.a
 PROGRAM := $(BUILD)/weightfs
 UNIT_PROGRAMS := $(UNITS:tests/unit/%.c=$(BUILD)/unit/%)
-# Fuzz targets; replay.c is their main() where libFuzzer has none.
-FUZZ_SHARED := fuzz replay
+# Fuzz targets; replay.c is their main() where libFuzzer has none. All have the mutator of
+# mend.c.
+FUZZ_SHARED := edits fuzz mend replay
 FUZZ_TARGETS := $(filter-out $(FUZZ_SHARED),$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 FUZZ_PROGRAMS := $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%)
+FUZZ_OBJECTS = $(patsubst %,$(BUILD)/obj/tests/fuzz/%.o,$(filter-out replay,$(FUZZ_SHARED)))
 FUZZ_MAIN = $(BUILD)/obj/tests/fuzz/replay.o
 FUZZ_SECONDS ?= 600
 
@@ -97,7 +99,7 @@ $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(LIBRARY)
 	$(call say,link)
 	$(Q)$(LINK) -o $@ $^ $(PACKAGE_LIBS) -lm $(LDLIBS)
 
-$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/fuzz.o $(FUZZ_MAIN) $(LIBRARY)
+$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(FUZZ_OBJECTS) $(FUZZ_MAIN) $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call say,link)
 	$(Q)$(LINK) -o $@ $^ $(PACKAGE_LIBS) -lm $(LDLIBS)

@@ -8,40 +8,22 @@
  * may refuse what is left; what it makes must be right. Undone, nothing is left.
  */
 #include "decoders/base/blob.h"
-#include "decoders/base/dtype.h"
 #include "decoders/base/error.h"
+#include "decoders/base/dtype.h"
 #include "decoders/base/model.h"
 #include "decoders/base/names.h"
-#include "decoders/base/plan.h"
-#include "decoders/base/source.h"
 #include "decoders/base/spill.h"
 #include "decoders/base/text.h"
 #include "decoders/base/tree.h"
 #include "decoders/grammar/document.h"
 #include "decoders/grammar/json.h"
-#include "fs/verify.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/edits.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #define SCRIPT_MAX 48
 #define EDITS_MAX 6
-#define ELEMENTS_MAX (1u << 16) /* bytes of elements that are replaced */
-#define SPILL_MAX (64u << 20)
-
-/* What is edited is said where FUZZ_TRACE is set. */
-#define TRACE(...)                                          \
-	do {                                                \
-		if (getenv("FUZZ_TRACE") != NULL)           \
-			(void)fprintf(stderr, __VA_ARGS__); \
-	} while (0)
-
-struct editing {
-	struct model *model;
-	struct draw draw;
-	struct spill_pool pool;
-};
 
 /* Drawing. */
 
@@ -87,54 +69,7 @@ static bool draw_name(struct editing *e, enum names_place place, struct text *na
 	return text_check(name, NULL) == 0 && strchr(name->bytes, '/') == NULL;
 }
 
-static int check(struct editing *e, const struct change *change)
-{
-	struct error err = {0};
-	int rc = model_check(e->model, change, &err);
-
-	if (rc < 0)
-		fuzz_refused(rc, &err);
-	return rc;
-}
-
-/* A tree may refuse names that are taken; else only want of memory stops it. */
-static void set(int rc)
-{
-	HOLDS(rc == 0 || rc == -EEXIST || rc == -EINVAL || rc == -ENAMETOOLONG);
-}
-
 /* Elements. */
-
-static struct blob *new_elements(struct editing *e, uint64_t size)
-{
-	unsigned char *bytes = malloc(size + 1),
-		      first = (unsigned char)fuzz_draw(&e->draw, 256);
-	struct blob *blob = NULL;
-
-	HOLDS(bytes != NULL);
-	for (uint64_t i = 0; i < size; i++)
-		bytes[i] = (unsigned char)(first + i);
-	HOLDS(blob_memory(&blob, bytes, size, NULL) == 0);
-	return blob;
-}
-
-/* The old elements with some written over, or others. NULL where they cannot be read. */
-static struct blob *edited_elements(struct editing *e, struct node *node, uint64_t size)
-{
-	AUTO_BLOB *old = NULL;
-	struct blob *staged = NULL;
-
-	if (fuzz_draw(&e->draw, 2) == 0)
-		return new_elements(e, size);
-	if (model_content(e->model, node, &old, NULL) < 0)
-		return NULL;
-	HOLDS(blob_staged(&staged, old, &e->pool, NULL) == 0);
-	HOLDS(blob_resize(staged, size, NULL) == 0);
-	if (size > 0)
-		HOLDS(blob_write(staged, fuzz_draw(&e->draw, 256) % size, "\x01", 1,
-			      NULL) == 0);
-	return staged;
-}
 
 static void edit_content(struct editing *e)
 {
@@ -145,10 +80,10 @@ static void edit_content(struct editing *e)
 	if (node == NULL || model_tensor_now(e->model, node, &type, NULL) < 0 ||
 		(type->flags & TENSOR_NO_BIN) != 0 || type->bytes > ELEMENTS_MAX)
 		return;
-	content = edited_elements(e, node, type->bytes);
+	content = edits_over(e, node, type->bytes);
 	TRACE("content of %s\n", node->name);
 	if (content != NULL)
-		set(tree_set_content(e->model->tree, node, content, NULL));
+		edits_set(tree_set_content(e->model->tree, node, content, NULL));
 }
 
 /* Texts. */
@@ -236,86 +171,25 @@ static void edit_document(struct editing *e)
 	struct node *node = draw_node(e, 1u << NODE_DOCUMENT);
 	AUTO_TEXT base = {0}, edited = {0};
 	struct error err = {0};
-	char *text = NULL;
-	size_t len = 0;
-	int rc;
 
 	if (node == NULL || document_render(e->model, node, &base, &err) < 0)
 		return;
 	edit_text(e, &base, &edited);
 	TRACE("document %s: %s\n  to %s\n", node->name, base.bytes, edited.bytes);
-	rc = document_apply(e->model, node, base.bytes, base.len, edited.bytes,
-		edited.len, &text, &len, &err);
-	if (rc < 0)
-		fuzz_refused(rc, &err);
-	else if (text != NULL)
-		tree_set_value(node->view->value, text, len);
-}
-
-/* The elements that fit a sidecar's type; NULL where they stay. False: refused. */
-static bool fit_content(struct editing *e, struct node *node,
-	const struct sidecar *sidecar, struct blob **content)
-{
-	const struct tensor *old = NULL, *type = sidecar->type;
-
-	HOLDS(model_tensor_now(e->model, node, &old, NULL) == 0);
-	if (type == NULL)
-		type = old;
-	if (type->bytes != old->bytes &&
-		(type->bytes > ELEMENTS_MAX ||
-			(e->model->decoder->flags & DECODER_RESIZES) == 0))
-		return false;
-	if (type->bytes != old->bytes)
-		*content = edited_elements(e, node, type->bytes);
-	if (sidecar->value != NULL) {
-		blob_unref(content);
-		HOLDS(blob_staged(content, NULL, &e->pool, NULL) == 0);
-		HOLDS(blob_write(*content, 0, sidecar->value, dtype_size(type->dtype),
-			      NULL) == 0);
-	}
-	return *content != NULL || type->bytes == old->bytes;
-}
-
-static void accept_sidecar(struct editing *e, struct node *node,
-	const struct sidecar *sidecar, const struct text *text)
-{
-	struct change change = {EDIT_TYPE, .node = node, .type = sidecar->type,
-		.edited = text->bytes, .edited_len = text->len};
-	AUTO_BLOB *content = NULL;
-
-	if (!fit_content(e, node, sidecar, &content) ||
-		(sidecar->type != NULL && check(e, &change) < 0))
-		return;
-	change.what = EDIT_SIDECAR;
-	if (sidecar->rest && check(e, &change) < 0)
-		return;
-	if (sidecar->type != NULL)
-		set(tree_set_type(e->model->tree, node, sidecar->type, NULL));
-	if (sidecar->rest)
-		set(tree_set_sidecar(e->model->tree, node, text->bytes, text->len, NULL));
-	if (content != NULL)
-		set(tree_set_content(e->model->tree, node, content, NULL));
+	edits_document(e, node, &base, &edited);
 }
 
 static void edit_sidecar(struct editing *e)
 {
 	struct node *node = draw_node(e, 1u << NODE_TENSOR);
 	AUTO_TEXT base = {0}, edited = {0};
-	struct sidecar sidecar = {0};
 	struct error err = {0};
-	int rc;
 
 	if (node == NULL || sidecar_render(e->model, node, &base, &err) < 0)
 		return;
 	edit_text(e, &base, &edited);
 	TRACE("sidecar %s: %s\n  to %s\n", node->name, base.bytes, edited.bytes);
-	rc = sidecar_parse(e->model, node, base.bytes, base.len, edited.bytes, edited.len,
-		&sidecar, &err);
-	if (rc < 0)
-		fuzz_refused(rc, &err);
-	else
-		accept_sidecar(e, node, &sidecar, &edited);
-	sidecar_done(&sidecar);
+	edits_sidecar(e, node, &base, &edited);
 }
 
 /* Structure. */
@@ -325,10 +199,10 @@ static void remove_node(struct editing *e)
 	struct node *node = draw_node(e, 0xf);
 
 	if (node == NULL || (node->flags & NODE_FIXED) != 0 ||
-		check(e, &(struct change){.what = EDIT_REMOVED, .node = node}) < 0)
+		edits_check(e, &(struct change){.what = EDIT_REMOVED, .node = node}) < 0)
 		return;
 	TRACE("remove %s\n", node->name);
-	set(tree_remove(e->model->tree, node, NULL));
+	edits_set(tree_remove(e->model->tree, node, NULL));
 }
 
 static void move_node(struct editing *e)
@@ -349,8 +223,8 @@ static void move_node(struct editing *e)
 	change.parent = parent;
 	change.name = name.bytes;
 	TRACE("move %s to %s/%s\n", node->name, parent->name, name.bytes);
-	if (check(e, &change) == 0)
-		set(tree_move(e->model->tree, node, parent, name.bytes, NULL));
+	if (edits_check(e, &change) == 0)
+		edits_set(tree_move(e->model->tree, node, parent, name.bytes, NULL));
 }
 
 /* NAME.json of a new tensor: of a type of ours, or of what another one says. */
@@ -388,16 +262,16 @@ static void add_node(struct editing *e)
 	TRACE("add %s %s/%s\n", folder ? "folder" : "tensor", parent->name, name.bytes);
 	if (folder) {
 		if ((e->model->decoder->flags & DECODER_FOLDERS) != 0 &&
-			check(e, &change) == 0)
-			set(tree_add_folder(tree, parent, name.bytes, &node, NULL));
+			edits_check(e, &change) == 0)
+			edits_set(tree_add_folder(tree, parent, name.bytes, &node, NULL));
 		return;
 	}
 	struct tensor *type = new_type(e);
-	AUTO_BLOB *content = new_elements(e, type->bytes);
+	AUTO_BLOB *content = edits_elements(e, type->bytes);
 
 	change.type = type;
-	if (check(e, &change) == 0)
-		set(tree_add_tensor(
+	if (edits_check(e, &change) == 0)
+		edits_set(tree_add_tensor(
 			tree, parent, name.bytes, type, content, &node, NULL));
 }
 
@@ -415,66 +289,9 @@ static void edit(struct editing *e)
 	}
 }
 
-/* Outcomes. */
-
-/* Who makes a damaged container say something else is stopped by the last look. */
-static void complain(const struct model *model, const char *what, const char *why)
-{
-	if (model->damaged == 0)
-		fuzz_fail("%s: %s", what, why);
-}
-
-static void check_outcome(struct model *model, struct source *outcome)
-{
-	AUTO_MODEL *again = NULL;
-	struct error err = {0};
-
-	if (model_open(&again, outcome, NULL, &err) < 0)
-		complain(model, "what was encoded is refused", err.text);
-	/* Without its last layer a model may be one of another format. */
-	if (again == NULL || again->decoder != model->decoder)
-		return;
-	if (verify_outcome(model, again, &err) < 0)
-		complain(model, "what was encoded is not the edited tree", err.text);
-	if (again->readonly != NULL)
-		complain(model, "what was encoded is read-only", again->readonly);
-	fuzz_walk(again);
-}
-
-static void encode(struct model *model)
-{
-	AUTO_SOURCE *outcome = NULL;
-	AUTO_PLAN *plan = NULL;
-	struct error err = {0};
-	int rc = model_encode(model, &plan, &err);
-
-	if (rc < 0) {
-		fuzz_refused(rc, &err);
-		return;
-	}
-	HOLDS(plan_outcome(plan, &outcome, &err) == 0);
-	check_outcome(model, outcome);
-}
-
-static void undo(struct model *model)
-{
-	for (struct value *value = model->tree->values; value != NULL;
-		value = value->next)
-		tree_set_value(value, NULL, 0);
-	while (model->tree->last_edit != NULL) {
-		struct edit *last = model->tree->last_edit;
-		struct error err = {0};
-
-		if (tree_undo(model->tree, last->node, last->what, &err) < 0)
-			fuzz_fail("an edit is not undone: %s", err.text);
-	}
-	HOLDS(tree_clean(model->tree));
-	fuzz_unedited(model);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct editing e = {.pool = {-1, .limit = SPILL_MAX, .in_memory = SPILL_MAX}};
+	struct editing e = EDITING;
 
 	e.draw = fuzz_tail(data, &size, SCRIPT_MAX);
 	AUTO_MODEL *model = fuzz_open(data, size, NULL);
@@ -483,7 +300,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	e.model = model;
 	for (unsigned n = 1 + fuzz_draw(&e.draw, EDITS_MAX); n > 0; n--)
 		edit(&e);
-	encode(model);
-	undo(model);
+	edits_outcome(model);
+	edits_undo(model);
 	return 0;
 }

@@ -49,6 +49,16 @@ unsigned fuzz_draw(struct draw *draw, unsigned n)
 	return draw->left == 0 ? 0 : draw->bytes[--draw->left] % n;
 }
 
+size_t fuzz_journal(const uint8_t *data, size_t size)
+{
+	size_t len;
+
+	if (size < 2)
+		return 0;
+	len = data[size - 2] + 256u * data[size - 1];
+	return size - 2 - (len < size - 2 ? len : size - 2);
+}
+
 /* Opening. */
 
 static bool is_clean(const char *text)
@@ -273,4 +283,14 @@ void fuzz_unedited(struct model *model)
 	if (rc < 0)
 		fuzz_fail("an unedited tree is not encoded: %s", err.text);
 	HOLDS(plan_unchanged(plan));
+}
+
+void fuzz_container(const uint8_t *data, size_t size, const char *format)
+{
+	AUTO_MODEL *model = fuzz_open(data, size, format);
+
+	if (model == NULL)
+		return;
+	fuzz_walk(model);
+	fuzz_unedited(model);
 }

@@ -31,6 +31,10 @@ struct draw fuzz_tail(const uint8_t *data, size_t *size, size_t max);
 /* From 0 to n - 1; n > 0. */
 unsigned fuzz_draw(struct draw *draw, unsigned n);
 
+/* Bytes of the journal in an input of the target "journal": what is left of it is the
+ * container and, in its last two bytes, how long that is. */
+size_t fuzz_journal(const uint8_t *data, size_t size);
+
 /* Opens a container of these bytes, probed where `format` is NULL. NULL when it is
  * refused: with an errno and a text of one clean line. */
 struct model *fuzz_open(const uint8_t *data, size_t size, const char *format);
@@ -40,6 +44,8 @@ struct model *fuzz_open_source(struct source *source, const char *format);
  * our own mistake (an outcome that says something else) are none of these. */
 void fuzz_refused(int rc, const struct error *err);
 
+/* A container of these bytes is refused, or shown as DESIGN promises. */
+void fuzz_container(const uint8_t *data, size_t size, const char *format);
 /* Walks the tree: expands, describes, renders, reads some of each content. Writing back
  * what was read is no edit. */
 void fuzz_walk(struct model *model);

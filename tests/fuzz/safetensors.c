@@ -1,14 +1,8 @@
 /* safetensors: a container of any bytes is refused, or shown as DESIGN promises. */
-#include "decoders/base/model.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	AUTO_MODEL *model = fuzz_open(data, size, "safetensors");
-
-	if (model != NULL) {
-		fuzz_walk(model);
-		fuzz_unedited(model);
-	}
+	fuzz_container(data, size, "safetensors");
 	return 0;
 }
