@@ -15,8 +15,6 @@
 /* Elements may take this much more than the file: an edit makes some that are not in it.
  */
 #define MEMORY_SLACK (64u << 20)
-/* Longer than the name of any attribute in an object header. */
-#define NAME_OF_NONE 65536
 
 bool hdf5_hidden(const char *const *hide, const char *name)
 {
@@ -165,20 +163,14 @@ static int by_order(const void *a, const void *b)
 	return strcmp(ea->name, eb->name);
 }
 
-/* libhdf5 frees a table of attributes that it filled only in part, where one does not
- * decode. So all are decoded first, in the search for one that is not there. */
+/* So that libhdf5 needs no table that it fills only in part. */
 static bool attributes_decode(hid_t object)
 {
-	char *name = malloc(NAME_OF_NONE + 1);
-	htri_t there = -1;
+	char *name = hdf5_name_of_none_locked(object);
+	bool decode = name != NULL && H5Aexists(object, name) >= 0;
 
-	if (name != NULL) {
-		memset(name, 'x', NAME_OF_NONE);
-		name[NAME_OF_NONE] = '\0';
-		there = H5Aexists(object, name);
-	}
 	free(name);
-	return there >= 0;
+	return decode;
 }
 
 /* Listed in libhdf5's own order, for which it makes no table, and sorted here. */

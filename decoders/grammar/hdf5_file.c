@@ -116,6 +116,23 @@ int hdf5_fail_locked(struct error *err, int code, const char *fmt, ...)
 	return error_set(err, code, "%s: %s", text, reason);
 }
 
+char *hdf5_name_of_none_locked(hid_t object)
+{
+	H5O_info_t info;
+	size_t len;
+	char *name;
+
+	if (H5Oget_info2(object, &info, H5O_INFO_HDR) < 0)
+		return NULL;
+	len = info.hdr.space.total + 1;
+	name = malloc(len + 1);
+	if (name == NULL)
+		return NULL;
+	memset(name, 'x', len);
+	name[len] = '\0';
+	return name;
+}
+
 bool hdf5_signature(struct source *source, uint64_t *base)
 {
 	char bytes[SIGNATURE_LEN];

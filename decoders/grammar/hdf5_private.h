@@ -54,6 +54,13 @@ void hdf5_hid_close(hid_t *id);
 int hdf5_fail_locked(struct error *err, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* A name that none in the object's header can have, being longer; NULL where the header
+ * cannot be read, or without memory; the caller's. libhdf5 looks for it in all links or
+ * attributes that the header holds, and so decodes them: in a table of its own, which it
+ * fills only in part where one does not decode, it would then free what it never filled.
+ */
+char *hdf5_name_of_none_locked(hid_t object);
+
 /* --- hdf5_vfd.c: the bytes that libhdf5 sees --- */
 
 /* A file as libhdf5 sees it: a source, and over it what was written. */

@@ -450,8 +450,19 @@ static void list_broke(struct walk *walk, const struct error *why)
 	walk->damaged++;
 }
 
-/* Lists in libhdf5's own order, for which it needs no table of its own: where one breaks
- * off, libhdf5 1.10 frees what it never filled. */
+/* So that libhdf5 needs no table that it fills only in part. */
+static bool links_decode(hid_t group)
+{
+	char *name = group < 0 ? NULL : hdf5_name_of_none_locked(group);
+	bool decode =
+		name != NULL && H5Lexists(group, name, H5P_DEFAULT) >= 0;
+
+	free(name);
+	return decode;
+}
+
+/* Lists in libhdf5's own order, for which it needs no table but of links in the group's
+ * header: where one breaks off, libhdf5 1.10 frees what it never filled. */
 static int walk_group(struct walk *walk)
 {
 	struct hdf5 *hdf5 = walk->hdf5;
@@ -469,7 +480,7 @@ static int walk_group(struct walk *walk)
 		object->n_attributes = info.num_attrs > UINT32_MAX
 					       ? UINT32_MAX
 					       : (uint32_t)info.num_attrs;
-	broke = group < 0 ||
+	broke = !links_decode(group) ||
 		H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, &at, visit, walk) < 0;
 	if (broke && walk->code == 0)
 		(void)hdf5_fail_locked(&why, EIO, "group cannot be read");

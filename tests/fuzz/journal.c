@@ -40,7 +40,7 @@ static unsigned char *bytes_of(int fd, uint64_t size)
 	return bytes;
 }
 
-static void apply(const struct journal *journal, int container)
+static void apply(struct journal *journal, int container)
 {
 	struct error err = {0};
 
