@@ -608,8 +608,6 @@ static int check_whole(
 	if (!keras_documents_is_layer(&keras->documents, change->node))
 		return error_set(err, EOPNOTSUPP,
 			"expected the folder of a layer: others cannot be renamed");
-	if (strcmp(change->name, NAMES_EMPTY) == 0)
-		return error_set(err, EINVAL, "a layer without a name is none");
 	return 0;
 }
 
@@ -654,6 +652,8 @@ static int keras_check(
 		change->node->origin != 0 &&
 		!hdf5_real(keras->hdf5, (uint32_t)change->node->origin))
 		return error_set(err, EOPNOTSUPP, "links cannot be changed here");
+	if (change->name != NULL && strcmp(change->name, NAMES_EMPTY) == 0)
+		return error_set(err, EINVAL, "no layer or weight has an empty name");
 	if (change->what == EDIT_TYPE)
 		return change->type != NULL ? hdf5_storable(change->type, err) : 0;
 	if (change->what == EDIT_SIDECAR)

@@ -445,19 +445,25 @@ static void renames(void)
 		NULL);
 }
 
-static void nameless(void)
+static void nameless_in(const char *name, const char *path)
 {
-	AUTO_M *model = fixture("keras3_shared.h5");
-	struct node *node = at(model, "layers/dense/inner");
+	AUTO_M *model = fixture(name);
+	struct node *node = at(model, path);
 	struct change change = {.what = EDIT_MOVED,
 		.node = node,
 		.parent = node->parent,
 		.name = "%_"};
 	struct error err = {0};
 
-	unit_begin("a layer cannot lose its name");
 	CHECK_INT(model_check(model, &change, &err), -EINVAL);
-	CHECK_STR(err.text, "a layer without a name is none");
+	CHECK_STR(err.text, "no layer or weight has an empty name");
+}
+
+static void nameless(void)
+{
+	unit_begin("a layer cannot lose its name");
+	nameless_in("keras3_shared.h5", "layers/dense/inner");
+	nameless_in("keras3_sequential_weights_only.h5", "layers/head");
 }
 
 static void whole_models(void)
