@@ -139,7 +139,7 @@ check-system:
 TORTURE ?= $(notdir $(wildcard tests/torture/*))
 torture:
 	@scripts/install-deps system
-	$(SUBMAKE) all
+	$(SUBMAKE) all fuzzers
 	@BUILD=$(BUILD) PYTHON=$(PYTHON) TEST_TIMEOUT=14400 tests/run $(TORTURE:%=tests/torture/%)
 
 check-asan:

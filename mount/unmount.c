@@ -131,7 +131,8 @@ int command_recover(const struct options *options)
 		say("%s", err.text);
 		return EXIT_FAILED;
 	}
-	say_text(stdout, options->model, strlen(options->model));
-	printf(": %s\n", text);
+	char name[ERROR_TEXT_MAX];
+	(void)error_escape(name, sizeof(name), options->model, strlen(options->model));
+	printf("%s: %s\n", name, text);
 	return EXIT_OK;
 }
