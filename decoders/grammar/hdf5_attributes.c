@@ -183,9 +183,9 @@ int hdf5_attribute_names_locked(
 	size_t i;
 	int rc = 0;
 
-	if (!attributes_decode(object) || H5Aiterate2(object, H5_INDEX_NAME,
-						  H5_ITER_NATIVE, &at, add_entry,
-						  &entries) < 0)
+	if (!attributes_decode(object) ||
+		H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_NATIVE, &at, add_entry,
+			&entries) < 0)
 		rc = entries.failed
 			     ? error_set(err, ENOMEM, "not enough memory")
 			     : hdf5_fail_locked(err, EIO, "attributes cannot be listed");

@@ -123,6 +123,8 @@ int hdf5_shared_type(struct hdf5_image *image, const unsigned char *bytes, size_
  * attributes, which it trusts, do not add up. Attributes that are stored outside of the
  * header are not looked at. */
 int hdf5_check_object(struct hdf5_image *image, uint64_t address, struct error *err);
+/* A part of it: whether the indexes that an object names are of its kind. */
+int hdf5_check_indexes(struct hdf5_image *image, uint64_t address, struct error *err);
 /* The same for what libhdf5 looks at when it opens the file: the superblock, what it
  * leads to, and the root group. A superblock that is none is not judged. */
 int hdf5_check_superblock(struct hdf5_image *image, struct error *err);

@@ -484,7 +484,7 @@ int hdf5_check_object(struct hdf5_image *image, uint64_t address, struct error *
 	int rc = hdf5_messages(image, address, check_message, &l, err);
 
 	free(l.heap);
-	return rc;
+	return rc < 0 ? rc : hdf5_check_indexes(image, address, err);
 }
 
 /* The root group's entry in a superblock of version 0 or 1 says again, behind the address
@@ -523,8 +523,7 @@ static int check_superblock_2(
 	int rc = 0;
 
 	if (extension != none)
-		rc = hdf5_messages(
-			image, extension, check_extension_message, NULL, err);
+		rc = hdf5_messages(image, extension, check_extension_message, NULL, err);
 	if (rc < 0)
 		return rc;
 	rc = hdf5_check_object(image, hdf5_little(p + 12 + 3 * width, width), err);

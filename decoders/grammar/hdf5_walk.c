@@ -454,8 +454,7 @@ static void list_broke(struct walk *walk, const struct error *why)
 static bool links_decode(hid_t group)
 {
 	char *name = group < 0 ? NULL : hdf5_name_of_none_locked(group);
-	bool decode =
-		name != NULL && H5Lexists(group, name, H5P_DEFAULT) >= 0;
+	bool decode = name != NULL && H5Lexists(group, name, H5P_DEFAULT) >= 0;
 
 	free(name);
 	return decode;

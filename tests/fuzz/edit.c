@@ -8,8 +8,8 @@
  * may refuse what is left; what it makes must be right. Undone, nothing is left.
  */
 #include "decoders/base/blob.h"
-#include "decoders/base/error.h"
 #include "decoders/base/dtype.h"
+#include "decoders/base/error.h"
 #include "decoders/base/model.h"
 #include "decoders/base/names.h"
 #include "decoders/base/spill.h"

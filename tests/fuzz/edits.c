@@ -116,7 +116,8 @@ static void accept_sidecar(struct editing *e, struct node *node,
 	if (sidecar->type != NULL)
 		edits_set(tree_set_type(e->model->tree, node, sidecar->type, NULL));
 	if (sidecar->rest)
-		edits_set(tree_set_sidecar(e->model->tree, node, text->bytes, text->len, NULL));
+		edits_set(tree_set_sidecar(
+			e->model->tree, node, text->bytes, text->len, NULL));
 	if (content != NULL)
 		edits_set(tree_set_content(e->model->tree, node, content, NULL));
 }

@@ -30,7 +30,10 @@ struct editing {
 	struct draw draw;
 	struct spill_pool pool;
 };
-#define EDITING {.pool = {-1, .limit = SPILL_MAX, .in_memory = SPILL_MAX}}
+#define EDITING                                                            \
+	{                                                                  \
+		.pool = { -1, .limit = SPILL_MAX, .in_memory = SPILL_MAX } \
+	}
 
 /* Whether the decoder allows it: 0, or why not. */
 int edits_check(struct editing *e, const struct change *change);

@@ -67,7 +67,8 @@ static uint32_t lookup3(const uint8_t *p, size_t len)
 		for (unsigned i = 0; i < 3; i++)
 			v[i] += get32(p + 4 * i);
 		for (unsigned i = 0; i < 6; i++) {
-			uint32_t *a = &v[i % 3], *b = &v[(i + 1) % 3], *c = &v[(i + 2) % 3];
+			uint32_t *a = &v[i % 3], *b = &v[(i + 1) % 3],
+				 *c = &v[(i + 2) % 3];
 
 			*a = (*a - *c) ^ turn(*c, mixing[i]);
 			*c += *b;

@@ -2,8 +2,8 @@
  * replay: a fuzz target over its corpus, without libFuzzer.
  *
  *	build/fuzz/TARGET [FILE...]
- *	build/fuzz/TARGET --cut N FILE...	at each of the first N bytes, and each 512th
- *	build/fuzz/TARGET --change N FILE...	each of the first N bytes is another
+ *	build/fuzz/TARGET --cut N FILE...	at each of the first N bytes, and each
+ *512th build/fuzz/TARGET --change N FILE...	each of the first N bytes is another
  *
  * The inputs are taken in a child, so that one that crashes or takes too long is named,
  * whatever else the machine does meanwhile: time is the processor's.
@@ -65,8 +65,8 @@ static void take(struct progress *progress, const uint8_t *bytes, size_t len)
 	(void)LLVMFuzzerTestOneInput(copy, len);
 	free(copy);
 	if (memory_used() - before > MEMORY_MAX + (long)len)
-		fuzz_fail("%ld bytes of memory for %zu bytes", memory_used() - before,
-			len);
+		fuzz_fail(
+			"%ld bytes of memory for %zu bytes", memory_used() - before, len);
 	progress->done++;
 }
 
@@ -109,8 +109,7 @@ static void take_changed(const struct plan *plan, struct progress *progress,
 	free(copy);
 }
 
-static int take_file(
-	const struct plan *plan, struct progress *progress, const char *path)
+static int take_file(const struct plan *plan, struct progress *progress, const char *path)
 {
 	AUTO_SOURCE *source = NULL;
 	struct error err = {0};
