@@ -237,7 +237,7 @@ def small(file):
     file["g/w"] = numpy.arange(4, dtype="f4")
 
 
-for lie in (0, 1, 1 << 31, (1 << 63) - 1, (1 << 64) - 1):
+for lie in (0, 1 << 31, (1 << 64) - 1):
     patched(f"names of {lie} bytes", small, (b"HEAP", 8, struct.pack("<Q", lie)))
     patched(f"a free piece of names at {lie}", small, (b"HEAP", 16, struct.pack("<Q", lie)))
     patched(f"a heap of {lie} bytes", small, (b"GCOL", 8, struct.pack("<Q", lie)))
