@@ -8,7 +8,7 @@
  *
  *	"FAHD" 0 | client | bytes of an entry | bits of a page | entries
  *	"EAHD" 0 | client | ...
- *	"BTHD" 0 | type | ...
+ *	"BTHD" 0 | type | bytes of a node, u32 | bytes of a record, u16 | ...
  */
 #include "decoders/base/error.h"
 #include "decoders/grammar/hdf5_private.h"
@@ -73,8 +73,14 @@ static int check_tree(
 {
 	unsigned char head[HEAD_LEN];
 
-	if (read_head(c, address, "BTHD", head) && head[5] != type)
+	if (!read_head(c, address, "BTHD", head))
+		return 0;
+	if (head[5] != type)
 		return unsound(err, "an index of another kind");
+	/* libhdf5 divides by the size of a record. */
+	if (hdf5_little(head + 10, 2) == 0 ||
+		hdf5_little(head + 6, 4) < 10 + hdf5_little(head + 10, 2))
+		return unsound(err, "an index whose records do not fit");
 	return 0;
 }
 
