@@ -352,7 +352,8 @@ static int check_type(const struct change *change, struct error *err)
 		change->node != NULL ? tree_tensor_now(change->node) : NULL;
 
 	if ((change->type->flags & TENSOR_NULL) != 0)
-		return error_set(err, EOPNOTSUPP, "shape: expected a list, found null");
+		return error_set(err, EOPNOTSUPP,
+			"shape: expected a list of integers, found null");
 	if (change->type->rank > SAFETENSORS_RANK_MAX)
 		return error_set(err, EOPNOTSUPP,
 			"shape: expected at most %u dimensions, found %u",
@@ -360,7 +361,8 @@ static int check_type(const struct change *change, struct error *err)
 	if (safetensors_dtype_stored(change->type->dtype) != NULL ||
 		(now != NULL && now->dtype == change->type->dtype))
 		return 0;
-	return error_set(err, EOPNOTSUPP, "dtype %s: safetensors has no such type",
+	return error_set(err, EOPNOTSUPP,
+		"dtype: expected a type that safetensors has, found %s",
 		change->type->dtype->name);
 }
 
@@ -370,7 +372,8 @@ static int check_name(struct model *model, const struct change *change,
 	AUTO_TEXT name = {0};
 
 	if (kind != NODE_TENSOR && kind != NODE_FOLDER)
-		return error_set(err, EOPNOTSUPP, "safetensors holds tensors only");
+		return error_set(err, EOPNOTSUPP,
+			"expected a tensor or a folder, all that safetensors holds");
 	return name_read(model, change->parent, change->name,
 		kind == NODE_FOLDER ? NAMES_FOLDER : NAMES_STEM, &name, err);
 }
@@ -390,7 +393,9 @@ static int safetensors_check(
 	case EDIT_TYPE: return check_type(change, err);
 	case EDIT_SIDECAR:
 		return error_set(err, EOPNOTSUPP,
-			"safetensors keeps dtype and shape of a tensor, nothing else");
+			"expected dtype and shape, which is all that safetensors keeps "
+			"of a "
+			"tensor, found more");
 	case EDIT_REMOVED:
 		if (change->node->kind == NODE_DOCUMENT)
 			return error_set(err, EOPNOTSUPP,

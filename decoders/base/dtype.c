@@ -219,7 +219,7 @@ int dtype_bytes(const struct dtype *dtype, const uint64_t *shape, unsigned rank,
 	bits = (unsigned __int128)(n / dtype->block) * dtype->bits;
 	if (n == UINT64_MAX || bits / 8 > INT64_MAX)
 		return error_set(err, EOVERFLOW,
-			"dtype %s: a shape of 2^63 bytes or more", dtype->name);
+			"expected less than 2^63 bytes of %s, found more", dtype->name);
 	if (bits % 8 != 0)
 		return error_set(err, EINVAL,
 			"dtype %s: %" PRIu64 " elements of %" PRIu64

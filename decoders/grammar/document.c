@@ -211,7 +211,9 @@ static int refuse_name(const struct json *base, json_value name,
 		way[n++] = v;
 	while (n > 0)
 		put_step(base, way[--n], &path);
-	(void)error_set(err, EINVAL, "%s: names cannot be changed here (mv renames)",
+	(void)error_set(err, EINVAL,
+		"%s: expected the name of its folder as it was, found something else (mv "
+		"renames)",
 		path.bytes != NULL ? path.bytes : "");
 	if (now != JSON_NONE) {
 		json_place(edited, now, &line, &column);
@@ -360,6 +362,9 @@ int document_apply(struct model *model, struct node *node, const char *base,
 		rc = saved_open(&saved, edited, edited_len, document.n_parts, err);
 	if (rc == 0)
 		rc = saved_open(&was, base, base_len, document.n_parts, err);
+	/* Keys that the container has twice are its own affair. */
+	if (rc == 0 && json_check_keys(was.json, NULL) == 0)
+		rc = json_check_keys(saved.json, err);
 	if (rc == 0)
 		rc = fill_in(&document, &was, &saved, err);
 	if (rc == 0)

@@ -13,7 +13,9 @@
 
 /* Bytes that a list of strings may have in one attribute: where Keras breaks it. */
 #define LIST_MAX 64512
-#define VARIABLE_SIZE 16 /* of one string of variable length, in the file */
+#define NAME_SHOWN 80		 /* bytes of a name in a message */
+#define ATTRIBUTE_NAME_MAX 65536 /* bytes, with the NUL */
+#define VARIABLE_SIZE 16	 /* of one string of variable length, in the file */
 
 static int refuse(
 	const struct json *json, json_value v, const char *why, struct error *err)
@@ -22,6 +24,20 @@ static int refuse(
 
 	json_place(json, v, &line, &column);
 	return error_set(err, EINVAL, "%u:%u: %s", line, column, why);
+}
+
+/* A member of a sidecar that means nothing. */
+static int refuse_member(const struct json *json, json_value member, struct error *err)
+{
+	AUTO_TEXT key = {0};
+	unsigned line, column;
+
+	json_key(json, member, &key);
+	json_place(json, member, &line, &column);
+	return error_set(err, EOPNOTSUPP,
+		"%u:%u: expected dtype, shape, value, values or attributes, found %.*s",
+		line, column, (int)(key.len < NAME_SHOWN ? key.len : NAME_SHOWN),
+		key.bytes != NULL ? key.bytes : "");
 }
 
 /* The member that has that key once its image is undone; JSON_NONE: none. */
@@ -68,10 +84,22 @@ static int set_member(struct hdf5_edit *edit, hid_t object, const char *const *h
 	if (text_check(&key, err) < 0)
 		return -ENOMEM;
 	if (strlen(key.bytes) + 1 != key.len || key.len == 1)
-		return refuse(json, v, "expected a name without NUL bytes", err);
+		return refuse(json, v,
+			key.len == 1
+				? "expected a name for the attribute, found none"
+				: "expected a name without NUL bytes, found one with "
+				  "some",
+			err);
+	if (key.len > ATTRIBUTE_NAME_MAX)
+		return refuse(json, v,
+			"expected a name of at most 65535 bytes, found a longer one",
+			err);
+	if (!json_utf8(key.bytes, key.len - 1))
+		return refuse(json, v,
+			"expected a name in UTF-8, found half a character in it", err);
 	if (hdf5_hidden(hide, key.bytes))
 		return refuse(json, v,
-			"this attribute follows the tree and cannot be set", err);
+			"expected no attribute of this name (it follows the tree)", err);
 	return hdf5_attribute_set_locked(edit, object, key.bytes, json, v, err);
 }
 
@@ -93,7 +121,8 @@ static int set_members(struct hdf5_edit *edit, hid_t object, const char *const *
 	json_value v;
 
 	if (document != JSON_NONE && json_type(json, document) != JSON_OBJECT)
-		return refuse(json, document, "expected an object of attributes", err);
+		return refuse(json, document,
+			"expected an object of attributes, found something else", err);
 	if (document != JSON_NONE && is_image(json, document))
 		return refuse(json, document,
 			"expected attributes, found one value; an attribute whose name "
@@ -146,7 +175,9 @@ static int set_values(struct hdf5_edit *edit, hid_t dataset, const struct json *
 	if (rc < 0 || same_values(&old, json, v))
 		return rc;
 	if (old.null)
-		return refuse(json, v, "values: expected null", err);
+		return refuse(json, v,
+			"values: expected null (the dataset has no elements), found some",
+			err);
 	fresh = old;
 	fresh.values.name = "values";
 	fresh.elements =
@@ -160,6 +191,31 @@ static int set_values(struct hdf5_edit *edit, hid_t dataset, const struct json *
 	hdf5_values_free_locked(&fresh.values, fresh.elements);
 	free(fresh.elements);
 	return rc;
+}
+
+/* The elements stand either in `values` or in the .bin; there is nothing else. */
+static int check_members(const struct json *json, bool valued, struct error *err)
+{
+	static const char *const known[] = {
+		"dtype", "shape", "value", "values", "attributes", "error"};
+	json_value values = json_get(json, 0, "values"), m;
+	size_t i;
+
+	if (valued && values == JSON_NONE)
+		return refuse(json, 0, "values: expected the elements, found none", err);
+	if (!valued && values != JSON_NONE)
+		return refuse(json, values,
+			"values: expected none (the elements are in the .bin), found "
+			"some",
+			err);
+	for (m = json_first(json, 0); m != JSON_NONE; m = json_next(json, m)) {
+		for (i = 0; i < sizeof known / sizeof *known; i++)
+			if (json_key_is(json, m, known[i], strlen(known[i])))
+				break;
+		if (i == sizeof known / sizeof *known)
+			return refuse_member(json, m, err);
+	}
+	return 0;
 }
 
 int hdf5_edit_sidecar(struct hdf5_edit *edit, uint32_t object, const char *text,
@@ -176,8 +232,9 @@ int hdf5_edit_sidecar(struct hdf5_edit *edit, uint32_t object, const char *text,
 	id = hdf5_edit_object_locked(edit, object, err);
 	if (id < 0)
 		return (int)id;
+	rc = check_members(json, hdf5_is_variable_locked(id), err);
 	v = json_get(json, 0, "values");
-	if (v != JSON_NONE && H5Iget_type(id) == H5I_DATASET)
+	if (rc == 0 && v != JSON_NONE)
 		rc = set_values(edit, id, json, v, err);
 	if (rc < 0)
 		return rc;

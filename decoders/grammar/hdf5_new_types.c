@@ -202,7 +202,8 @@ int hdf5_type_locked(
 	*tagged = false;
 	if (size == 0 || dtype->class == DTYPE_BLOCK || dtype->class == DTYPE_NONE)
 		return error_set(err, EOPNOTSUPP,
-			"HDF5 files hold no elements of dtype %s", dtype->name);
+			"dtype: expected a type that HDF5 files can hold, found %s",
+			dtype->name);
 	if (dtype->class == DTYPE_BOOL)
 		id = bool_type();
 	else if (dtype->class == DTYPE_INT || dtype->class == DTYPE_UINT)
@@ -221,8 +222,9 @@ int hdf5_type_locked(
 		id = opaque_type(size);
 	*tagged = dtype->class == DTYPE_MINIFLOAT;
 	if (id < 0)
-		return hdf5_fail_locked(
-			err, EOPNOTSUPP, "no HDF5 type for dtype %s", dtype->name);
+		return hdf5_fail_locked(err, EOPNOTSUPP,
+			"dtype: expected a type that HDF5 files can hold, found %s",
+			dtype->name);
 	*type = id;
 	return 0;
 }
@@ -235,7 +237,7 @@ int hdf5_storable(const struct tensor *type, struct error *err)
 
 	if (type->rank > H5S_MAX_RANK)
 		return error_set(err, EOPNOTSUPP,
-			"HDF5 files hold at most %d dimensions, found %u", H5S_MAX_RANK,
+			"shape: expected at most %d dimensions, found %u", H5S_MAX_RANK,
 			type->rank);
 	return hdf5_type_locked(type->dtype, &id, &tagged, err);
 }

@@ -131,7 +131,9 @@ static int check_shared(
 	if (text_check(&path, err) < 0)
 		return -ENOMEM;
 	return error_set(err, EOPNOTSUPP,
-		"%s has other names in the file: remove those first", path.bytes);
+		"expected one name in the file, found several of %s: remove those "
+		"that are links first",
+		path.bytes);
 }
 
 /* --- structure --- */
@@ -206,9 +208,12 @@ static int check_type(struct model *model, const struct change *change, struct e
 		return error_set(err, EOPNOTSUPP, "this is no tensor of this file");
 	if (old != NULL && (old->flags & TENSOR_NO_BIN) != 0)
 		return error_set(err, EOPNOTSUPP,
-			"dtype and shape of what has no .bin cannot be changed");
+			"expected dtype and shape as they were, found others (this "
+			"tensor "
+			"has no .bin, its elements cannot be given another type)");
 	if (old != NULL && (change->type->flags & TENSOR_NULL) != 0)
-		return error_set(err, EOPNOTSUPP, "a shape cannot become null");
+		return error_set(err, EOPNOTSUPP,
+			"shape: expected a list of integers, found null");
 	return hdf5_storable(change->type, err);
 }
 

@@ -348,6 +348,8 @@ const char *const *hdf5_dataset_hide_locked(hid_t dataset);
 /* The elements of a dataset that has no .bin, read whole. To be done with. */
 int hdf5_dataset_values_locked(
 	struct hdf5 *hdf5, hid_t dataset, struct hdf5_attribute *out, struct error *err);
+/* Whether an object is a dataset that has its elements in `values`, not in a .bin. */
+bool hdf5_is_variable_locked(hid_t object);
 
 /* --- hdf5_edit.c --- */
 

@@ -94,7 +94,7 @@ static int choose_space(struct retype *r, struct error *err)
 	r->rank = r->to->rank - r->form.rank;
 	if (r->rank > H5S_MAX_RANK)
 		return error_set(err, EOPNOTSUPP,
-			"HDF5 files hold at most %d dimensions, found %u", H5S_MAX_RANK,
+			"shape: expected at most %d dimensions, found %u", H5S_MAX_RANK,
 			r->rank);
 	for (i = 0; i < r->rank; i++) {
 		r->dims[i] = r->max[i] = r->to->shape[i];

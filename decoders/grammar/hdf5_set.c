@@ -34,12 +34,12 @@ struct setting {
 	struct hdf5_values values;
 };
 
-static int refuse(const struct setting *s, int code, const char *why, struct error *err)
+static int refuse(
+	const struct setting *s, int code, const char *expected, struct error *err)
 {
-	unsigned line, column;
-
-	json_place(s->json, s->v, &line, &column);
-	return error_set(err, code, "%u:%u: %s: %s", line, column, s->name, why);
+	(void)json_refuse(s->json, s->v, expected, code, err);
+	json_locate(s->json, s->v, s->name, err);
+	return -code;
 }
 
 /* Dimensions that belong to the type and not to the dataspace. */
@@ -67,15 +67,17 @@ static int set_shape(struct setting *s, struct error *err)
 	for (; v != JSON_NONE && json_type(s->json, v) == JSON_ARRAY;
 		v = json_first(s->json, v)) {
 		if (rank == H5S_MAX_RANK)
-			return refuse(s, EINVAL, "lists nested too deeply", err);
+			return refuse(
+				s, EINVAL, "at most 32 lists inside each other", err);
 		s->values.dims[rank++] = json_count(s->json, v);
 	}
 	if (rank < inner)
-		return refuse(s, EINVAL, "expected a list", err);
+		return refuse(s, EINVAL, "a list", err);
 	s->values.rank = rank - inner;
 	s->null = json_type(s->json, s->v) == JSON_NULL;
 	if (hdf5_values_count(&s->values) > ELEMENTS_MAX)
-		return refuse(s, EINVAL, "more elements than an attribute can have", err);
+		return refuse(
+			s, EINVAL, "fewer elements (an attribute is no tensor)", err);
 	return 0;
 }
 
@@ -456,9 +458,8 @@ static int write_first(struct setting *s, struct error *err)
 		s->type = default_type(s, kind);
 		if (s->type < 0)
 			return refuse(s, EOPNOTSUPP,
-				"expected a string, a number, true, false, null or a "
-				"list "
-				"of one of these",
+				"a string, a number, true, false, null or a list of "
+				"one of these",
 				err);
 		rc = try_type(s, &elements, err);
 	}

@@ -112,7 +112,7 @@ static void put_values(struct hdf5 *hdf5, hid_t dataset, struct text *out)
 		hdf5_values_put_locked(&values.values, values.elements, out);
 }
 
-static bool is_variable_dataset(hid_t id)
+bool hdf5_is_variable_locked(hid_t id)
 {
 	AUTO_HID type = H5Iget_type(id) == H5I_DATASET ? H5Dget_type(id) : 0;
 	AUTO_FORM form = {0};
@@ -130,7 +130,7 @@ int hdf5_sidecar(struct hdf5 *hdf5, uint32_t object, struct text *out, struct er
 
 	if (id < 0)
 		return hdf5_fail_locked(err, EIO, "object cannot be opened");
-	values = is_variable_dataset(id);
+	values = hdf5_is_variable_locked(id);
 	if (values)
 		put_values(hdf5, id, out);
 	rc = hdf5_attributes_put_locked(

@@ -240,15 +240,11 @@ void hdf5_values_put_locked(
 	put_list(&out, values->type, values->dims, values->rank, &at);
 }
 
-/* "LINE:COLUMN: ..." */
 static int refuse(const struct in *in, json_value v, int code, const char *expected)
 {
-	unsigned line, column;
-
-	json_place(in->json, v, &line, &column);
-	return error_set(in->err, code, "%u:%u: %s%sexpected %s, found %s", line, column,
-		in->name == NULL ? "" : in->name, in->name == NULL ? "" : ": ", expected,
-		json_type_name(json_type(in->json, v)));
+	(void)json_refuse(in->json, v, expected, code, in->err);
+	json_locate(in->json, v, in->name, in->err);
+	return -code;
 }
 
 static int get_element(struct in *in, hid_t type, json_value v, unsigned char *bytes);
@@ -256,15 +252,10 @@ static int get_element(struct in *in, hid_t type, json_value v, unsigned char *b
 static int get_number(struct in *in, const struct dtype *dtype, bool swap, json_value v,
 	unsigned char *bytes)
 {
-	unsigned line, column;
 	int rc = image_get_element(dtype, in->json, v, bytes, in->err);
 
 	if (rc < 0) {
-		json_place(in->json, v, &line, &column);
-		if (in->name != NULL)
-			error_prefix(in->err, "%u:%u: %s", line, column, in->name);
-		else
-			error_prefix(in->err, "%u:%u", line, column);
+		json_locate(in->json, v, in->name, in->err);
 		return -EINVAL;
 	}
 	if (swap)
@@ -272,12 +263,22 @@ static int get_number(struct in *in, const struct dtype *dtype, bool swap, json_
 	return 0;
 }
 
+static bool has_nul(const struct text *text)
+{
+	return text->len > 0 && memchr(text->bytes, '\0', text->len) != NULL;
+}
+
+static bool ends_in(const struct text *text, char c)
+{
+	return text->len > 0 && text->bytes[text->len - 1] == c;
+}
+
 static int get_variable_string(
 	struct in *in, const struct text *text, json_value v, unsigned char *bytes)
 {
 	char *copy;
 
-	if (text->len > 0 && memchr(text->bytes, '\0', text->len) != NULL)
+	if (has_nul(text))
 		return refuse(in, v, EINVAL, "a string without NUL bytes");
 	copy = H5allocate_memory(text->len + 1, false);
 	if (copy == NULL)
@@ -301,6 +302,14 @@ static int get_fixed_string(struct in *in, hid_t type, const struct text *text,
 			expected, sizeof expected, "a string of at most %zu bytes", room);
 		return refuse(in, v, EINVAL, expected);
 	}
+	if (pad == H5T_STR_NULLTERM && has_nul(text))
+		return refuse(in, v, EINVAL, "a string without NUL bytes");
+	/* They would be taken for what pads the string. */
+	if (ends_in(text, '\0') || (pad == H5T_STR_SPACEPAD && ends_in(text, ' ')))
+		return refuse(in, v, EINVAL,
+			pad == H5T_STR_SPACEPAD
+				? "a string that ends in neither spaces nor NUL bytes"
+				: "a string that does not end in a NUL byte");
 	memset(bytes, pad == H5T_STR_SPACEPAD ? ' ' : '\0', size);
 	if (text->len > 0)
 		memcpy(bytes, text->bytes, text->len);
@@ -311,10 +320,16 @@ static int get_string(struct in *in, hid_t type, json_value v, unsigned char *by
 {
 	AUTO_TEXT text = {0};
 
-	if (image_get_string(in->json, v, &text, NULL) < 0)
-		return refuse(in, v, EINVAL, "a string");
+	if (image_get_string(in->json, v, &text, in->err) < 0) {
+		json_locate(in->json, v, in->name, in->err);
+		return -EINVAL;
+	}
 	if (text_check(&text, in->err) < 0)
 		return -ENOMEM;
+	/* One value has one notation. */
+	if (json_type(in->json, v) == JSON_OBJECT && json_utf8(text.bytes, text.len))
+		return refuse(in, v, EINVAL,
+			"a string in quotes (%bytes is for what is no UTF-8)");
 	if (H5Tis_variable_str(type) > 0)
 		return get_variable_string(in, &text, v, bytes);
 	return get_fixed_string(in, type, &text, v, bytes);
@@ -343,7 +358,8 @@ static int get_compound(struct in *in, hid_t type, json_value v, unsigned char *
 	int n = H5Tget_nmembers(type), i, rc = 0;
 
 	if (json_type(in->json, v) != JSON_OBJECT || json_count(in->json, v) != (size_t)n)
-		return refuse(in, v, EINVAL, "an object with the members of its type");
+		return refuse(in, v, EINVAL,
+			"an object with all members of its type and no others");
 	for (i = 0; rc == 0 && i < n; i++)
 		rc = get_member(in, type, (unsigned)i, v, bytes);
 	return rc;
@@ -362,7 +378,7 @@ static int get_list(struct in *in, hid_t type, const hsize_t *dims, unsigned ran
 		return rc;
 	}
 	if (json_type(in->json, v) != JSON_ARRAY || json_count(in->json, v) != dims[0]) {
-		(void)snprintf(expected, sizeof expected, "a list of %" PRIu64,
+		(void)snprintf(expected, sizeof expected, "a list of length %" PRIu64,
 			(uint64_t)dims[0]);
 		return refuse(in, v, EINVAL, expected);
 	}
@@ -416,7 +432,8 @@ static int get_bytes(struct in *in, hid_t type, json_value v, unsigned char *byt
 
 	(void)snprintf(
 		expected, sizeof expected, "{\"%%bytes\": ...} of %zu bytes", size);
-	if (image_get_string(in->json, v, &text, NULL) < 0 || text.len != size)
+	if (json_type(in->json, v) != JSON_OBJECT ||
+		image_get_string(in->json, v, &text, NULL) < 0 || text.len != size)
 		return refuse(in, v, EINVAL, expected);
 	memcpy(bytes, text.bytes, size);
 	return 0;
@@ -440,7 +457,7 @@ static int get_element(struct in *in, hid_t type, json_value v, unsigned char *b
 	case H5T_OPAQUE: rc = get_bytes(in, type, v, bytes); break;
 	default:
 		rc = refuse(in, v, EOPNOTSUPP,
-			"no change of a type that cannot be written from JSON");
+			"what was there (values of this type cannot be edited as text)");
 	}
 	in->depth--;
 	return rc;

@@ -164,12 +164,12 @@ static int read_escape(struct parser *p)
 {
 	p->at++;
 	if (peek(p) == '\0' || strchr("\"\\/bfnrtu", peek(p)) == NULL)
-		return refuse(p, "one of \"\\/bfnrtu behind a backslash");
+		return refuse(p, "an escape (one of \"\\/bfnrtu) behind the backslash");
 	if (p->text[p->at++] != 'u')
 		return 0;
 	for (int i = 0; i < 4; i++, p->at++)
 		if (!hexadecimal(peek(p)))
-			return refuse(p, "four hexadecimal digits");
+			return refuse(p, "four hexadecimal digits behind \\u");
 	return 0;
 }
 
@@ -199,7 +199,10 @@ static int read_string(struct parser *p)
 			continue;
 		}
 		if (p->at == p->len || (unsigned char)p->text[p->at] < 0x20)
-			return refuse(p, "the string to go on or to end");
+			return refuse(p,
+				p->at == p->len || p->text[p->at] == '\n'
+					? "the quote that ends the string"
+					: "no control byte in a string (a tab is \\t)");
 		n = utf8_read(p->text + p->at, p->len - p->at, &code);
 		if (n == 0)
 			return refuse(p, "UTF-8");
@@ -360,7 +363,7 @@ static int read_text(struct parser *p)
 		return 0;
 	}
 	skip_space(p);
-	return p->at < p->len ? refuse(p, "nothing more") : 0;
+	return p->at < p->len ? refuse(p, "the end of the text") : 0;
 }
 
 int json_parse(struct json **out, const char *text, size_t len, unsigned flags,

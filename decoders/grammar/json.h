@@ -85,6 +85,9 @@ bool json_string_is(const struct json *json, json_value v, const char *s, size_t
 /* The member of an object by its key: the last of several, as Python and serde
  * choose. JSON_NONE when there is none or `object` is no object. */
 json_value json_get(const struct json *json, json_value object, const char *key);
+/* -EINVAL with "LINE:COLUMN: key: " where an object has a key twice, of which readers
+ * would choose one. */
+int json_check_keys(const struct json *json, struct error *err);
 /* The value at a path of keys and indices, RFC 6901 ("/config/layers/0"). */
 json_value json_at(const struct json *json, const char *pointer);
 /* Appends the path of a value, as json_at takes it: for messages. */
@@ -96,6 +99,14 @@ void json_path(const struct json *json, json_value v, struct text *out);
 int json_int64(const struct json *json, json_value v, int64_t *out, struct error *err);
 int json_uint64(const struct json *json, json_value v, uint64_t *out, struct error *err);
 int json_double(const struct json *json, json_value v, double *out, struct error *err);
+
+/* error_set of "expected ..., found ...", the latter being the value. */
+int json_refuse(const struct json *json, json_value v, const char *expected, int code,
+	struct error *err);
+/* Puts "LINE:COLUMN: name: " in front of a text; a long name is cut. `name` may be NULL.
+ */
+void json_locate(
+	const struct json *json, json_value v, const char *name, struct error *err);
 
 /* Whether two values are equal as data: numbers by exact value (1.0 == 1,
  * 1E5 == 100000, NaN == NaN; -0.0 and 0 differ), strings by characters, objects

@@ -5,10 +5,14 @@
  * their keys in one order, so members are compared side by side as long as the
  * keys agree, and looked up only from the first that does not.
  */
+#include "decoders/base/error.h"
+#include "decoders/base/text.h"
 #include "decoders/grammar/json_private.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define KEY_SHOWN 80 /* bytes of a key in a message */
 
 struct slot {
 	const char *key; /* behind its quote */
@@ -44,6 +48,42 @@ void members_done(struct members *members)
 {
 	free(members->slots);
 	*members = (struct members){0};
+}
+
+/* The second of two members that have one key; JSON_NONE: there are none. */
+static int find_twin(const struct json *json, json_value object, json_value *twin)
+{
+	__attribute__((cleanup(members_done))) struct members members = {0};
+	int rc = members_init(&members, json, object);
+
+	*twin = JSON_NONE;
+	for (uint32_t i = 1; rc == 0 && i < members.n && *twin == JSON_NONE; i++)
+		if (json_chars_compare(members.slots[i - 1].key, members.slots[i].key) ==
+			0)
+			*twin = members.slots[i].member;
+	return rc;
+}
+
+int json_check_keys(const struct json *json, struct error *err)
+{
+	AUTO_TEXT key = {0};
+	unsigned line, column;
+	json_value twin = JSON_NONE;
+	int rc = 0;
+
+	for (json_value v = 0; rc == 0 && v < json->n && twin == JSON_NONE; v++)
+		if (json_type(json, v) == JSON_OBJECT && json_count(json, v) > 1)
+			rc = find_twin(json, v, &twin);
+	if (rc < 0)
+		return error_set(err, ENOMEM, "not enough memory to compare keys");
+	if (twin == JSON_NONE)
+		return 0;
+	json_key(json, twin, &key);
+	json_place(json, twin, &line, &column);
+	return error_set(err, EINVAL,
+		"%u:%u: %.*s: expected this key once in its object, found it twice", line,
+		column, (int)(key.len < KEY_SHOWN ? key.len : KEY_SHOWN),
+		key.bytes != NULL ? key.bytes : "");
 }
 
 json_value members_take(struct members *members, const char *key)

@@ -44,8 +44,8 @@ int merge_conflict(struct merge *m, const struct entry *e)
 	else
 		json_path(m->base.json, e->base, &path);
 	return error_set(m->err, EINVAL,
-		"%s: expected what was there when the document was opened, found another "
-		"edit of it",
+		"%s: expected what was there when the document was opened, found that "
+		"somebody else has changed it: open it again",
 		path.len > 0 ? path.bytes : "the document");
 }
 

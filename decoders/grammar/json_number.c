@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NAME_SHOWN 80 /* bytes of a name in a message */
 /* Exponents are exact up to here, which leaves room for the length of a text. */
 #define EXPONENT_MAX 999999999999999999
 
@@ -150,11 +151,27 @@ int json_refuse(const struct json *json, json_value v, const char *expected, int
 	const char *raw = json_raw(json, v, &len);
 	enum json_type type = json_type(json, v);
 
+	if (type == JSON_ARRAY && json_count(json, v) > 0)
+		return error_set(err, code, "expected %s, found a list of length %zu",
+			expected, json_count(json, v));
 	if (type == JSON_OBJECT || type == JSON_ARRAY)
 		return error_set(err, code, "expected %s, found %s", expected,
-			json_type_name(type));
+			type == JSON_ARRAY ? "an empty list" : json_type_name(type));
 	return error_set(err, code, "expected %s, found %.*s%s", expected,
 		(int)(len < 60 ? len : 60), raw, len < 60 ? "" : "...");
+}
+
+void json_locate(
+	const struct json *json, json_value v, const char *name, struct error *err)
+{
+	unsigned line, column;
+
+	json_place(json, v, &line, &column);
+	if (name == NULL)
+		error_prefix(err, "%u:%u", line, column);
+	else
+		error_prefix(err, "%u:%u: %.*s%s", line, column, NAME_SHOWN, name,
+			strlen(name) > NAME_SHOWN ? "..." : "");
 }
 
 /* The magnitude of a number that is whole; -EINVAL if it is not, -ERANGE if it

@@ -64,10 +64,6 @@ uint64_t decimal_hash(const char *raw, size_t len);
  * any locale. -ENOMEM, without a text, or 0. */
 int decimal_double(const char *raw, size_t len, double *out);
 
-/* error_set of "expected ..., found ...", the latter being the value. */
-int json_refuse(const struct json *json, json_value v, const char *expected, int code,
-	struct error *err);
-
 /*
  * The members of an object by key and occurrence: each take of a key gives its
  * next member, from the first.

@@ -292,7 +292,7 @@ static int check_parts(
 			json_type_name(json_type(json, class)));
 	}
 	if (json_get(json, v, "config") == JSON_NONE)
-		return error_set(err, EINVAL, "config: expected one, found none");
+		return error_set(err, EINVAL, "config: expected an object, found none");
 	return 0;
 }
 

@@ -32,7 +32,8 @@ struct error;
 
 /* Why an edit of a configuration is refused. */
 #define KERAS_LAYERS_STAY "layers cannot be added, removed or moved here"
-#define KERAS_NAMES_STAY "names cannot be changed here, mv renames the layer"
+#define KERAS_NAMES_STAY \
+	"expected the name as it was, found another (mv of its folder renames a layer)"
 
 /* An entry of a model's list that says what it is called. Others have no number. */
 struct keras_layer {

@@ -195,7 +195,7 @@ static int change_type(struct rewriting *r, struct tokens *tokens,
 		return rc;
 	if (dtype != member->type->dtype && stored == NULL)
 		return error_set(err, EOPNOTSUPP,
-			"dtype %s: safetensors has no such type",
+			"dtype: expected a type that safetensors has, found %s",
 			member->type->dtype->name);
 	if (dtype != member->type->dtype) {
 		text_printf(&r->scratch, "\"%s\"", stored);
@@ -257,7 +257,7 @@ static int add_member(
 
 	if (stored == NULL)
 		return error_set(err, EOPNOTSUPP,
-			"dtype %s: safetensors has no such type",
+			"dtype: expected a type that safetensors has, found %s",
 			member->type->dtype->name);
 	put_name(r, &member->name);
 	text_printf(r->out, "%s{\"dtype\"%s\"%s\"%s\"shape\"%s", colon, colon, stored,

@@ -195,12 +195,8 @@ static int refuse(const struct json *json, json_value v, const char *member,
 static int locate(const struct json *json, json_value v, const char *member, int rc,
 	struct error *err)
 {
-	unsigned line, column;
-
-	if (rc < 0) {
-		json_place(json, v, &line, &column);
-		error_prefix(err, "%u:%u: %s", line, column, member);
-	}
+	if (rc < 0)
+		json_locate(json, v, member, err);
 	return rc;
 }
 
@@ -216,29 +212,35 @@ struct saved {
 static int saved_init(struct saved *saved, struct model *model, const struct json *json,
 	struct error *err)
 {
+	int rc;
+
 	*saved = (struct saved){.model = model, .json = json};
 	if (json_type(json, 0) != JSON_OBJECT)
-		return error_set(err, EINVAL, "1:1: expected an object, found %s",
+		return error_set(err, EINVAL,
+			"1:1: expected an object with dtype and shape, found %s",
 			json_type_name(json_type(json, 0)));
+	rc = json_check_keys(json, err);
+	if (rc < 0)
+		return rc;
 	saved->dtype = json_get(json, 0, "dtype");
 	saved->shape = json_get(json, 0, "shape");
 	saved->value = json_get(json, 0, "value");
 	if (saved->dtype == JSON_NONE || saved->shape == JSON_NONE)
 		return error_set(err, EINVAL,
-			"1:1: %s: expected a member of that name, found none",
+			"1:1: %s: expected a member of this name, found none",
 			saved->dtype == JSON_NONE ? "dtype" : "shape");
 	return 0;
 }
 
 static int read_shape(const struct saved *saved, uint64_t **shape, struct error *err)
 {
-	const char *expected = "non-negative integers";
+	const char *expected = "an integer from 0 to 18446744073709551615";
 	const struct json *json = saved->json;
 	size_t i = 0, n = json_count(json, saved->shape);
 	json_value v;
 
 	if (json_type(json, saved->shape) != JSON_ARRAY)
-		return refuse(json, saved->shape, "shape", "a list", err);
+		return refuse(json, saved->shape, "shape", "a list of integers", err);
 	if (n > RANK_MAX)
 		return refuse(json, saved->shape, "shape", "at most 65535 numbers", err);
 	*shape = calloc(n + 1, sizeof **shape);
@@ -301,8 +303,11 @@ static int judge_bytes(
 		return 0;
 	return locate(saved->json, reshaped ? saved->shape : saved->dtype,
 		reshaped ? "shape" : "dtype",
-		error_set(err, EINVAL, "expected %" PRIu64 " bytes, found %" PRIu64,
-			now->bytes, type->bytes),
+		error_set(err, EINVAL,
+			"expected a type that fills the tensor's %" PRIu64
+			" bytes, found one of %" PRIu64 "%s",
+			now->bytes, type->bytes,
+			reshaped ? "" : " (change the shape as well)"),
 		err);
 }
 

@@ -172,7 +172,8 @@ static int find_name(const struct json *json, json_value v, const struct dtype *
 	dtype = dtype_find(name.bytes, name.len);
 	if (dtype == NULL)
 		return error_set(err, EINVAL,
-			"expected the name of a type, found \"%.*s%s\"",
+			"expected the name of a type such as float32 or int64, found "
+			"\"%.*s%s\"",
 			(int)(name.len < NAME_MAX_SHOWN ? name.len : NAME_MAX_SHOWN),
 			name.bytes, name.len > NAME_MAX_SHOWN ? "..." : "");
 	*out = dtype;
@@ -191,7 +192,8 @@ int sidecar_dtype(const struct json *json, json_value v, const struct dtype **ou
 		return find_name(json, v, out, err);
 	if (json_type(json, v) != JSON_ARRAY)
 		return error_set(err, EINVAL,
-			"expected the name of a type or a list of fields, found %s",
+			"expected the name of a type such as float32, or a list of "
+			"fields, found %s",
 			json_type_name(json_type(json, v)));
 	rc = read_fields(&record, v, &bytes);
 	if (rc == 0)

@@ -222,15 +222,19 @@ static void refusals(void)
 	saves(model, "top/config.json", OUTER("1.0"),
 		"{\"class_name\": \"Functional\",\n\"config\": {\"layers\": [\"a\", "
 		"\"other\"]}, \"build\": 1.0}",
-		"2:28: config.layers[1]: names cannot be changed here (mv renames)");
+		"2:28: config.layers[1]: expected the name of its folder as it was, "
+		"found something else (mv renames)");
 	saves(model, "top/config.json", OUTER("1.0"),
 		"{\"config\": {\"layers\": [\"inner\", \"a\"]}, \"build\": 1.0}",
-		"1:24: config.layers[0]: names cannot be changed here (mv renames)");
+		"1:24: config.layers[0]: expected the name of its folder as it was, "
+		"found something else (mv renames)");
 	saves(model, "top/config.json", OUTER("1.0"),
 		"{\"config\": {\"layers\": [\"a\", \"inner\", \"new\"]}, \"build\": 1.0}",
-		"1:24: config.layers[0]: names cannot be changed here (mv renames)");
+		"1:24: config.layers[0]: expected the name of its folder as it was, "
+		"found something else (mv renames)");
 	saves(model, "top/config.json", OUTER("1.0"), "{\"build\": 2}",
-		"config.layers[0]: names cannot be changed here (mv renames)");
+		"config.layers[0]: expected the name of its folder as it was, found "
+		"something else (mv renames)");
 
 	unit_begin("what is no JSON is refused with its place, what the format refuses, "
 		   "too");
@@ -418,26 +422,32 @@ static void saved_sidecars(void)
 
 	unit_begin("a sidecar that cannot be is refused with the place");
 	asks(model, "vector.json", "{\"dtype\": \"float32\", \"shape\": [\"a\"]}",
-		"1:32: shape: expected non-negative integers, found \"a\"");
+		"1:32: shape: expected an integer from 0 to 18446744073709551615, found "
+		"\"a\"");
 	asks(model, "vector.json", "{\"dtype\": \"float32\", \"shape\": [-1]}",
-		"1:32: shape: expected non-negative integers, found -1");
+		"1:32: shape: expected an integer from 0 to 18446744073709551615, found "
+		"-1");
 	asks(model, "vector.json", "{\"dtype\": \"float32\", \"shape\": 2}",
-		"1:31: shape: expected a list, found 2");
+		"1:31: shape: expected a list of integers, found 2");
 	asks(model, "vector.json", "{\"dtype\": \"float33\", \"shape\": [2]}",
-		"1:11: dtype: expected the name of a type, found \"float33\"");
+		"1:11: dtype: expected the name of a type such as float32 or int64, "
+		"found \"float33\"");
 	asks(model, "vector.json", "{\"shape\": [2]}",
-		"1:1: dtype: expected a member of that name, found none");
-	asks(model, "vector.json", "[]", "1:1: expected an object, found an array");
+		"1:1: dtype: expected a member of this name, found none");
+	asks(model, "vector.json", "[]",
+		"1:1: expected an object with dtype and shape, found an array");
 	asks(model, "vector.json", "{\"dtype\": \"float32\", \"shape\": [3]}",
-		"1:31: shape: expected 8 bytes, found 12");
+		"1:31: shape: expected a type that fills the tensor's 8 bytes, found one "
+		"of 12");
 	asks(model, "vector.json", "{\"dtype\": \"int8\", \"shape\": [2]}",
-		"1:11: dtype: expected 8 bytes, found 2");
+		"1:11: dtype: expected a type that fills the tensor's 8 bytes, found one "
+		"of 2 (change the shape as well)");
 	asks(model, "vector.json",
 		"{\"dtype\": \"float32\", \"shape\": [2], \"value\": 1}",
 		"1:45: value: expected none (only a numeric scalar has one), found 1");
 	asks(model, "vector.json",
 		"{\"dtype\": \"float32\", \"shape\": [4294967296, 4294967296]}",
-		"1:31: shape: dtype float32: a shape of 2^63 bytes or more");
+		"1:31: shape: expected less than 2^63 bytes of float32, found more");
 	asks(model, "broken.json",
 		"{\"dtype\": \"int16\", \"shape\": [3], \"error\": \"the filter "
 		"\\\"x\\\" is "

@@ -474,9 +474,9 @@ static void refusals(void)
 	refuses("metadata.json", "\"small\": 3", "\"small\": 300", EINVAL,
 		"8:12: small: expected an integer from -128 to 127, found 300");
 	refuses("metadata.json", "\"title\": \"a model\"", "\"title\": 5", EINVAL,
-		"2:12: title: expected a string, found a number");
+		"2:12: title: expected a string or {\"%bytes\": base64}, found 5");
 	refuses("layers/plain.json", "\"m\"", "5", EINVAL,
-		"5:14: units: expected a string, found a number");
+		"5:14: units: expected a string or {\"%bytes\": base64}, found 5");
 	refuses("layers/a/attributes.json", "\"n\": 1", "", EINVAL,
 		"expected some attributes, found none: remove the file to remove them "
 		"all");
@@ -487,7 +487,8 @@ static void refusals(void)
 	CHECK_INT(allow(model, &(struct change){.what = EDIT_REMOVED, .node = shared},
 			  &err),
 		-EOPNOTSUPP);
-	CHECK_STR(err.text, "/shared has other names in the file: remove those first");
+	CHECK_STR(err.text, "expected one name in the file, found several of /shared: "
+			    "remove those that are links first");
 }
 
 static void unchanged(const char *file)

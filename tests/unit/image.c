@@ -232,7 +232,7 @@ static void rounding(void)
 	CHECK_INT(element("float64", "1e309", NULL), -ERANGE);
 	CHECK_INT(element("float8_e8m0fnu", "0", NULL), -ERANGE);
 	CHECK_INT(element("float8_e8m0fnu", "-1", NULL), -ERANGE);
-	refuses("float32", "[1]", -EINVAL, "expected a number, found an array");
+	refuses("float32", "[1]", -EINVAL, "expected a number, found a list of length 1");
 	refuses("float32", "\"0.5\"", -EINVAL, "expected a number, found \"0.5\"");
 }
 

@@ -72,7 +72,7 @@ static void refused(void)
 		{"[1}", "1:3: expected ',' or ']', found '}'"},
 		{"{\"a\":1]", "1:7: expected ',' or '}', found ']'"},
 		{"[", "1:2: expected a value, found the end of the text"},
-		{"01", "1:2: expected nothing more, found '1'"},
+		{"01", "1:2: expected the end of the text, found '1'"},
 		{"+1", "1:1: expected a value, found '+'"},
 		{".5", "1:1: expected a value, found '.'"},
 		{"1.", "1:3: expected a digit, found the end of the text"},
@@ -80,24 +80,28 @@ static void refused(void)
 		{"1e", "1:3: expected a digit, found the end of the text"},
 		{"-", "1:2: expected a digit, found the end of the text"},
 		{"--1", "1:2: expected a digit, found '-'"},
-		{"0x10", "1:2: expected nothing more, found 'x'"},
+		{"0x10", "1:2: expected the end of the text, found 'x'"},
 		{"True", "1:1: expected a value, found \"True\""},
 		{"nul", "1:1: expected a value, found \"nul\""},
 		{"nulll", "1:1: expected a value, found \"nulll\""},
 		{"-Inf", "1:1: expected a value, found '-'"},
 		{"'a'", "1:1: expected a value, found '''"},
-		{"\"a", "1:3: expected the string to go on or to end, found the end of "
+		{"\"a", "1:3: expected the quote that ends the string, found the end of "
 			"the text"},
-		{"\"a\nb\"", "1:3: expected the string to go on or to end, found the end "
-			     "of the line"},
-		{"\"\x01\"",
-			"1:2: expected the string to go on or to end, found byte 0x01"},
-		{"\"\\x41\"",
-			"1:3: expected one of \"\\/bfnrtu behind a backslash, found 'x'"},
-		{"\"\\u12g4\"", "1:6: expected four hexadecimal digits, found 'g'"},
-		{"\"\\u12", "1:6: expected four hexadecimal digits, found the end of the "
+		{"\"a\nb\"",
+			"1:3: expected the quote that ends the string, found the end "
+			"of the line"},
+		{"\"\x01\"", "1:2: expected no control byte in a string (a tab is \\t), "
+			     "found byte 0x01"},
+		{"\"\\x41\"", "1:3: expected an escape (one of \"\\/bfnrtu) behind the "
+			      "backslash, found 'x'"},
+		{"\"\\u12g4\"",
+			"1:6: expected four hexadecimal digits behind \\u, found 'g'"},
+		{"\"\\u12", "1:6: expected four hexadecimal digits behind \\u, found the "
+			    "end of the "
 			    "text"},
-		{"\"\\", "1:3: expected one of \"\\/bfnrtu behind a backslash, found the "
+		{"\"\\", "1:3: expected an escape (one of \"\\/bfnrtu) behind the "
+			 "backslash, found the "
 			 "end of the text"},
 		{"\"\xc3\xa9\xff\"", "1:3: expected UTF-8, found byte 0xff"},
 		{"\"\xc0\xaf\"", "1:2: expected UTF-8, found byte 0xc0"},
@@ -105,7 +109,7 @@ static void refused(void)
 		{"\"\xf4\x90\x80\x80\"", "1:2: expected UTF-8, found byte 0xf4"},
 		{"\"\xe2\x82", "1:2: expected UTF-8, found byte 0xe2"},
 		{"\xef\xbb\xbf{}", "1:1: expected a value, found a byte order mark"},
-		{"{}\n{}", "2:1: expected nothing more, found '{'"},
+		{"{}\n{}", "2:1: expected the end of the text, found '{'"},
 		{"{\n  \"\xc3\xa9\": 1,\n  \"b\": x\n}",
 			"3:8: expected a value, found 'x'"},
 	};

@@ -387,7 +387,8 @@ static void refusals(void)
 	unit_begin("a configuration keeps its layers, their names and their parts");
 	refuses("layers/drop/config.json", "\"name\": \"drop\"", "\"name\": \"fall\"",
 		EOPNOTSUPP,
-		"4:13: config.name: names cannot be changed here, mv renames the layer");
+		"4:13: config.name: expected the name as it was, found another (mv of "
+		"its folder renames a layer)");
 	refuses("layers/drop/config.json", "\"class_name\": \"Dropout\",", "", EINVAL,
 		"1:1: class_name: expected a string, found none");
 	refuses("layers/drop/config.json", "\"class_name\": \"Dropout\"",
@@ -395,8 +396,8 @@ static void refusals(void)
 		"2:17: class_name: expected a string, found a number");
 	refuses(".weightfs/config.json", "\"name\": \"mix\"", "\"name\": \"x\"",
 		EOPNOTSUPP,
-		"256:25: config.layers.5.config.layers.1.config.name: names cannot be "
-		"changed here, mv renames the layer");
+		"256:25: config.layers.5.config.layers.1.config.name: expected the name "
+		"as it was, found another (mv of its folder renames a layer)");
 	refuses(".weightfs/config.json", "\"layers\": [", "\"layers\": [{},", EOPNOTSUPP,
 		"6:15: config.layers: layers cannot be added, removed or moved here");
 }

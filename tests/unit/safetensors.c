@@ -134,7 +134,7 @@ static void hostile(void)
 	complains("{\"a\":{\"dtype\":\"U8\",\"shape\":[4294967296,4294967296]," OFFSETS
 		  "[0,8]}}",
 		0, eight, 8,
-		"tensor a: shape: dtype uint8: a shape of 2^63 bytes or more");
+		"tensor a: shape: expected less than 2^63 bytes of uint8, found more");
 	complains("{\"a\":{\"dtype\":\"F4\",\"shape\":[3]," OFFSETS "[0,8]}}", 0, eight,
 		8,
 		"tensor a: shape: dtype float4_e2m1fn: 3 elements of 4 bits do not fill "
@@ -228,7 +228,8 @@ static void checks(void)
 		.document_len = 18};
 
 	unit_begin("what the format cannot hold is refused before it is done");
-	check(model, add, "dtype complex128: safetensors has no such type");
+	check(model, add,
+		"dtype: expected a type that safetensors has, found complex128");
 	add.type = type_of(model, "float32", 0, NULL);
 	check(model, add, NULL);
 	add.type = type_of(model, "float32", 1025, zeros);
@@ -236,7 +237,7 @@ static void checks(void)
 	type = type_of(model, "float32", 0, NULL);
 	type->flags |= TENSOR_NULL;
 	add.type = type;
-	check(model, add, "shape: expected a list, found null");
+	check(model, add, "shape: expected a list of integers, found null");
 	add.type = type_of(model, "float32", 0, NULL);
 	add.name = "__metadata__";
 	check(model, add, "__metadata__: the name is taken by the container's metadata");
