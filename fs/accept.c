@@ -191,14 +191,16 @@ static int load_text(struct blob *blob, size_t max, struct loaded *out, struct e
 	return blob_load(blob, max, &out->bytes, &out->len, err);
 }
 
-/* What the file showed when it was opened, else what it shows now. */
+/* What the file showed when it was opened. Of a document that nobody else changed since,
+ * what its value says now: a type may have rounded the number that the file still shows,
+ * and then only the value's own words can be found in it. */
 static int load_base(
 	struct fs *fs, const struct saved *saved, struct loaded *out, struct error *err)
 {
 	AUTO_BLOB *now = NULL;
 	int rc;
 
-	if (saved->base != NULL)
+	if (saved->base != NULL && (saved->merge || saved->kind != INODE_DOCUMENT))
 		return load_text(saved->base, DOCUMENT_MAX, out, err);
 	rc = inode_render(fs, saved->node, saved->kind, &now, err);
 	return rc < 0 ? rc : load_text(now, DOCUMENT_MAX, out, err);
@@ -419,7 +421,11 @@ static int accept_document(
 	AUTO_LOADED base = {0}, edited = {0};
 	char *text = NULL;
 	size_t len = 0;
-	int rc = load_text(saved->bytes, DOCUMENT_MAX, &edited, err);
+	int rc;
+
+	if (saved->base != NULL && blob_equal(saved->base, saved->bytes, NULL) == 1)
+		return 0;
+	rc = load_text(saved->bytes, DOCUMENT_MAX, &edited, err);
 
 	if (rc == 0)
 		rc = load_base(fs, saved, &base, err);

@@ -44,6 +44,7 @@ struct saved {
 		*bytes; /* of the file; for a sidecar that comes with elements, its own */
 	struct blob *elements; /* that come with a sidecar, or NULL */
 	struct blob *base; /* what the document showed when it was opened; NULL: now */
+	bool merge;	   /* a document that was changed by others since */
 };
 
 /* Judges and changes the tree. 0 with undo->changed false where what was saved is what

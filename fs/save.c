@@ -91,6 +91,7 @@ struct judgement {
 	struct inode *inodes[2]; /* the second: the other file of the tensor, or NULL */
 	struct saved saved;	 /* holds references */
 	struct text path;
+	bool known; /* it was refused at a flush, logged, and not written since */
 };
 
 static void judgement_done(struct judgement *judgement)
@@ -187,7 +188,8 @@ static void refuse_one(struct fs *fs, struct inode *inode, int verdict)
 static void refuse_all(
 	struct fs *fs, struct judgement *judgement, int verdict, const struct error *err)
 {
-	refuse_log(fs, judgement->path.bytes, err->text);
+	if (!judgement->known)
+		refuse_log(fs, judgement->path.bytes, err->text);
 	for (int i = 0; i < 2 && judgement->inodes[i] != NULL; i++)
 		refuse_one(fs, judgement->inodes[i], verdict);
 }
@@ -288,8 +290,10 @@ static int judge(struct fs *fs, struct judgement *judgement)
 	AUTO_PLAN *plan = NULL;
 	struct error err = {0};
 	bool merge = is_merge(fs, judgement);
-	int rc = accept_saved(fs, &judgement->saved, &undo, &err);
+	int rc;
 
+	judgement->saved.merge = merge;
+	rc = accept_saved(fs, &judgement->saved, &undo, &err);
 	if (rc == 0)
 		rc = commits_judge(fs, &undo, &plan, &err);
 	rc = commits_blame(fs, rc, &err);
@@ -344,31 +348,14 @@ int save_flush(struct fs *fs, struct job *job)
 	return rc == 0 && inode->kind != INODE_FILE ? write_pending(fs) : rc;
 }
 
-/* Refused at a flush and not written since: now it is given up. */
-static int give_up(struct fs *fs, struct inode *inode)
-{
-	int verdict;
-
-	fs_own(fs);
-	verdict = inode->desk->verdict;
-	save_freeze(inode);
-	fs_unlock(fs);
-	refuse_one(fs, inode, verdict);
-	return verdict;
-}
-
-/* 1: to be judged, 2: refused before; 0: nothing to do. */
-static int look_at_release(struct inode *inode)
+/* What was refused at a flush is judged again: its other half may have come since. */
+static bool is_to_be_judged(const struct inode *inode)
 {
 	const struct desk *desk = inode->desk;
 
 	if (desk == NULL || desk->staged == NULL || inode->writers > 0)
-		return 0;
-	if (inode->kind != INODE_FILE && inode->node == NULL)
-		return 0;
-	if (desk->dirty || desk->waiting || inode->kind == INODE_FILE)
-		return 1;
-	return desk->verdict < 0 ? 2 : 1;
+		return false;
+	return inode->kind == INODE_FILE || inode->node != NULL;
 }
 
 int save_release(struct fs *fs, struct job *job)
@@ -378,12 +365,12 @@ int save_release(struct fs *fs, struct job *job)
 	int rc;
 
 	fs_own(fs);
-	rc = look_at_release(inode);
-	if (rc == 1 && inode->kind != INODE_FILE)
+	rc = is_to_be_judged(inode);
+	if (rc == 1 && inode->kind != INODE_FILE) {
+		judgement.known = !inode->desk->dirty && inode->desk->verdict < 0;
 		rc = begin(fs, inode, &judgement);
+	}
 	fs_unlock(fs);
-	if (rc == 2)
-		return give_up(fs, inode);
 	if (rc == 1 && inode->kind == INODE_FILE)
 		return pair_save(fs, inode, true);
 	if (rc == 1)
