@@ -124,6 +124,8 @@ static int run_finish(struct fs *fs, struct job *job)
 	fs_unlock(fs);
 	release_all(fs, &list);
 	code = fs_frozen(fs) == NULL ? pending_commit(fs, err) : 0;
+	if (code == 0)
+		code = pending_bring_back(fs, err);
 	for (size_t i = 0; i < list.n; i++)
 		keep_half(fs, list.inodes[i]);
 	unpin_all(fs, &list);

@@ -221,11 +221,11 @@ static int run_sync(struct fs *fs, struct job *job)
 	int rc = pending_commit(fs, &err);
 
 	(void)job;
+	if (rc < 0)
+		refuse_log(fs, container_name(fs->container), err.text);
+	(void)pending_bring_back(fs, NULL);
 	if (rc == 0 && fs->refusals != before)
 		rc = -EOPNOTSUPP; /* some of it was taken back, and logged */
-	else if (rc < 0)
-		refuse_log(fs, container_name(fs->container), err.text);
-	pending_bring_back(fs);
 	return rc;
 }
 

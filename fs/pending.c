@@ -15,7 +15,9 @@
 #include "fs/place.h"
 #include "fs/rebind.h"
 #include "fs/refuse.h"
+#include "fs/remove.h"
 #include <errno.h>
+#include <stdlib.h>
 
 static void detach_lost(struct fs *fs, struct inode *inode, void *arg)
 {
@@ -213,26 +215,70 @@ static bool is_emptied(struct fs *fs, const struct entry *entry)
 	return inode != NULL && place_empty(fs, inode);
 }
 
+/* Tensors that were unlinked though the format cannot remove them. */
+struct unlinked {
+	struct node **nodes;
+	size_t n, room;
+};
+
+static void note_unlinked(
+	struct fs *fs, const struct entry *entry, struct unlinked *unlinked)
+{
+	struct place place;
+	struct node **bigger;
+
+	if (place_find(fs, entry->folder, entry->name, &place, NULL) < 0 ||
+		place.node == NULL || place.kind != INODE_BIN)
+		return;
+	if (unlinked->n == unlinked->room) {
+		unlinked->room = unlinked->room != 0 ? unlinked->room * 2 : 16;
+		bigger = reallocarray(
+			unlinked->nodes, unlinked->room, sizeof(struct node *));
+		if (bigger == NULL) {
+			unlinked->room = unlinked->n;
+			return; /* it is back, without a reason */
+		}
+		unlinked->nodes = bigger;
+	}
+	unlinked->nodes[unlinked->n++] = place.node;
+}
+
 /* Names that were removed without a change of the container are there again. */
 static void bring_back(struct fs *fs, struct inode *inode, void *arg)
 {
 	struct entry *entry = inode->entries, *next;
 
-	(void)arg;
 	for (; entry != NULL; entry = next) {
 		next = entry->next;
 		if (entry->inode != NULL || is_emptied(fs, entry))
 			continue;
+		note_unlinked(fs, entry, arg);
 		notify_entry(&fs->notifier, inode->ino, entry->name);
 		entry_remove(entry);
 	}
 }
 
-void pending_bring_back(struct fs *fs)
+int pending_bring_back(struct fs *fs, struct error *err)
 {
+	struct unlinked unlinked = {0};
+	int rc = 0;
+
 	fs_own(fs);
-	inode_each(fs, bring_back, NULL);
+	inode_each(fs, bring_back, &unlinked);
 	fs_unlock(fs);
+	for (size_t i = 0; i < unlinked.n; i++) {
+		AUTO_TEXT path = {0};
+		struct error why = {0};
+
+		tree_path(unlinked.nodes[i], &path);
+		text_puts(&path, ".bin");
+		if (remove_check(fs, unlinked.nodes[i], &why) == 0 || path.failed)
+			continue;
+		refuse_log(fs, path.bytes, why.text);
+		rc = error_set(err, EOPNOTSUPP, "%s: %s", path.bytes, why.text);
+	}
+	free(unlinked.nodes);
+	return rc;
 }
 
 void pending_quiet(struct fs *fs)
@@ -249,5 +295,5 @@ void pending_quiet(struct fs *fs)
 	}
 	if (!fs->options.commit_at_unmount && pending_commit(fs, &err) < 0)
 		refuse_log(fs, container_name(fs->container), err.text);
-	pending_bring_back(fs);
+	(void)pending_bring_back(fs, &err); /* logged */
 }

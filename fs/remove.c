@@ -157,13 +157,6 @@ static int unlink_link(struct fs *fs, const struct place *place, struct error *e
 	return rc;
 }
 
-static int unlink_main(struct fs *fs, const struct place *place, struct error *err)
-{
-	int rc = remove_check(fs, place->node, err);
-
-	return rc < 0 ? rc : remove_tensor(fs, place, err);
-}
-
 static int may_unlink(struct fs *fs, const struct place *place)
 {
 	struct inode *inode = place->entry != NULL ? place->entry->inode : NULL;
@@ -187,8 +180,13 @@ static int unlink_place(struct fs *fs, const struct place *place, struct error *
 
 	if (!scratch && place->kind == INODE_LINK)
 		return unlink_link(fs, place, err);
-	if (!scratch && remove_is_main(place))
-		return unlink_main(fs, place, err);
+	if (!scratch && remove_is_main(place)) {
+		rc = remove_check(fs, place->node, err);
+		/* tar, unzip and mv remove what they write next. If nobody does, it is
+		 * refused when removals are committed (pending_bring_back). */
+		if (rc != -EOPNOTSUPP || place->kind != INODE_BIN)
+			return rc < 0 ? rc : remove_tensor(fs, place, err);
+	}
 	fs_own(fs);
 	rc = hide(fs, place);
 	fs_unlock(fs);
