@@ -193,6 +193,14 @@ static void on_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const cha
 	fuse_reply_err(req, EPERM);
 }
 
+/* Replies: EPERM always: there are no devices, pipes and sockets here. */
+static void on_mknod(
+	fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t device)
+{
+	(void)parent, (void)name, (void)mode, (void)device;
+	fuse_reply_err(req, EPERM);
+}
+
 /* Replies: success; ENOENT, EROFS, EOPNOTSUPP. */
 static void on_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
@@ -519,6 +527,7 @@ struct fuse_lowlevel_ops handlers_ops(bool readonly, bool xattr)
 	ops.mkdir = on_mkdir;
 	ops.symlink = on_symlink;
 	ops.link = on_link;
+	ops.mknod = on_mknod;
 	ops.unlink = on_unlink;
 	ops.rmdir = on_rmdir;
 	ops.rename = on_rename;
