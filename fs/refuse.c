@@ -62,6 +62,14 @@ unsigned fs_refusals(struct fs *fs, struct text *out)
 	return n;
 }
 
+/* Of a name that the kernel has not seen yet, telling it changes no listing that it has
+ * kept; telling it of the folder does. */
+static void tell_new(struct fs *fs, struct inode *folder, const char *name)
+{
+	notify_entry(&fs->notifier, folder->ino, name);
+	notify_inode(&fs->notifier, folder->ino);
+}
+
 /* A folder in rejected/, made where it is missing. */
 static int folder_at(
 	struct fs *fs, struct inode *above, const char *name, struct inode **out)
@@ -80,6 +88,8 @@ static int folder_at(
 	rc = entry_set(fs, above, name, *out);
 	if (rc < 0)
 		inode_drop(fs, *out);
+	else
+		tell_new(fs, above, name);
 	return rc;
 }
 
@@ -132,7 +142,7 @@ static int keep_at(
 	if (rc < 0)
 		inode_drop(fs, *out);
 	else
-		notify_entry(&fs->notifier, folder->ino, name.bytes);
+		tell_new(fs, folder, name.bytes);
 	return rc;
 }
 
