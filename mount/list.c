@@ -13,7 +13,8 @@
 #include "decoders/base/tree.h"
 #include "decoders/grammar/document.h"
 #include "fs/confine.h"
-#include "fs/container.h"
+#include "fs/fs.h"
+#include "fs/look.h"
 #include "mount/commands.h"
 #include "mount/options.h"
 #include "mount/sandbox.h"
@@ -145,36 +146,22 @@ static int list(struct model *model)
 	return model->damaged ? 1 : 0;
 }
 
-static int open_model(const struct options *options, struct container **container,
-	struct model **model, struct error *err)
-{
-	struct confine confine = {.enter = sandbox_enter_closed};
-	struct container_options how = {.readonly = true,
-		.journal_dir = options->fs.journal_dir,
-		.confine = &confine};
-	int code = container_open(container, options->model, &how, err);
-	if (!code)
-		code = model_open(
-			model, container_source(*container), options->fs.format, err);
-	return code;
-}
-
 int command_list(const struct options *options)
 {
+	struct confine confine = {.enter = sandbox_enter};
+	struct fs_options how = options->fs;
 	struct error err = {0};
-	struct container *container = NULL;
-	struct model *model = NULL;
+	AUTO_LOOK look = {0};
 
-	int code = open_model(options, &container, &model, &err);
+	how.confine = &confine;
+	int code = look_open(&look, &options->model, 1, &how, &err);
 	if (!code)
-		code = list(model);
+		code = list(look.model);
 	if (code < 0)
 		say("%s", err.text);
 	else if (code)
-		say("%s: %u damaged part%s", options->model, model->damaged,
-			model->damaged == 1 ? "" : "s");
-	model_free(&model);
-	container_close(&container);
+		say("%s: %u damaged part%s", options->model, look.model->damaged,
+			look.model->damaged == 1 ? "" : "s");
 	return code ? EXIT_FAILED : EXIT_OK;
 }
 
