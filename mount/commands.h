@@ -14,6 +14,10 @@ int command_contained(
 /* list.c: the tree of a model, without mounting. */
 int command_list(const struct options *options);
 int command_formats(void);
+/* compare.c: what differs between two models; the exit codes are those of diff(1). */
+int command_compare(const struct options *options);
+/* stat.c: what the numbers of a model are like. */
+int command_stat(const struct options *options);
 /* access.c: one file of the tree, without FUSE; through the same edits and commits. */
 int command_get(const struct options *options);
 int command_put(const struct options *options);

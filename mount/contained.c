@@ -41,18 +41,18 @@ int command_contained(
 	if (child == 0) {
 		/* Nobody reads what it prints once the parent is gone. */
 		if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent)
-			_exit(EXIT_FAILED);
+			_exit(options_failed(options));
 		closefrom(STDERR_FILENO + 1);
 		return command(options);
 	}
 	while (waitpid(child, &status, 0) < 0)
 		if (errno != EINTR)
-			return EXIT_FAILED;
+			return options_failed(options);
 	if (!WIFSIGNALED(status))
 		return WEXITSTATUS(status);
 	if (!is_crash(WTERMSIG(status)))
 		return end_as(WTERMSIG(status));
 	say("%s: reading it ended with signal %d: the file is damaged", options->model,
 		WTERMSIG(status));
-	return EXIT_FAILED;
+	return options_failed(options);
 }

@@ -19,6 +19,8 @@ static int run(const struct options *options)
 	case COMMAND_MOUNT: return guardian_start(options);
 	case COMMAND_LIST: return command_contained(command_list, options);
 	case COMMAND_GET: return command_contained(command_get, options);
+	case COMMAND_COMPARE: return command_contained(command_compare, options);
+	case COMMAND_STAT: return command_contained(command_stat, options);
 	case COMMAND_PUT: return command_put(options);
 	case COMMAND_UNMOUNT: return command_unmount(options);
 	case COMMAND_ERRORS: return command_errors(options);
@@ -55,9 +57,9 @@ int main(int argc, char **argv)
 	}
 	int code = run(&options);
 	/* What could not be printed (a full disk, a closed pipe) was not done. */
-	if ((fflush(stdout) || ferror(stdout)) && code == EXIT_OK) {
+	if ((fflush(stdout) || ferror(stdout)) && code != options_failed(&options)) {
 		say("standard output: %s", strerror(errno));
-		code = EXIT_FAILED;
+		code = options_failed(&options);
 	}
 	options_done(&options);
 	return code;

@@ -9,6 +9,7 @@
 #include "decoders/base/text.h"
 #include "fs/container.h"
 #include <errno.h>
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,9 @@ const char options_usage[] =
 	"       weightfs --list MODEL\n"
 	"       weightfs --get MODEL PATH >FILE\n"
 	"       weightfs --put MODEL PATH <FILE\n"
+	"       weightfs --compare [--stat | --name-only | --json] [--layers GLOB]\n"
+	"                [--tolerance T] A B\n"
+	"       weightfs --stat [--sort=name|size] MODEL [GLOB]\n"
 	"       weightfs --unmount MOUNTPOINT\n"
 	"       weightfs --errors MOUNTPOINT\n"
 	"       weightfs --recover MODEL\n"
@@ -39,7 +43,8 @@ const char options_usage[] =
 	"  -o scratch-limit=N   bytes that files beside the model may take (K, M, G)\n"
 	"  -o xattr             show facts as extended attributes user.weightfs.*\n"
 	"\n"
-	"Exit status: 0, 1 for a failure that has been explained, 2 for wrong usage.\n";
+	"Exit status: 0, 1 for a failure that has been explained, 2 for wrong usage;\n"
+	"of --compare 0 for equal, 1 for different, 2 for trouble.\n";
 
 /* A long option, its command and how many operands it takes. */
 struct verb {
@@ -53,6 +58,8 @@ static const struct verb verbs[] = {
 	{"--list", COMMAND_LIST, 1, 1, "MODEL"},
 	{"--get", COMMAND_GET, 2, 2, "MODEL PATH"},
 	{"--put", COMMAND_PUT, 2, 2, "MODEL PATH"},
+	{"--compare", COMMAND_COMPARE, 2, 2, "A B"},
+	{"--stat", COMMAND_STAT, 1, 2, "MODEL [GLOB]"},
 	{"--unmount", COMMAND_UNMOUNT, 1, 1, "MOUNTPOINT"},
 	{"--errors", COMMAND_ERRORS, 1, 1, "MOUNTPOINT"},
 	{"--recover", COMMAND_RECOVER, 1, 1, "MODEL"},
@@ -207,13 +214,102 @@ static const struct verb *find_verb(const char *arg)
 	return NULL;
 }
 
+/* Options of --compare and --stat. */
+
+static int parse_tolerance(struct options *options, const char *value, struct error *err)
+{
+	char *end;
+
+	options->report.tolerance = strtod(value, &end);
+	if (end != value && !*end && options->report.tolerance >= 0 &&
+		options->report.tolerance <= DBL_MAX)
+		return 0;
+	return error_set(err, EINVAL,
+		"--tolerance: expected a number that is not negative, found \"%s\"",
+		value);
+}
+
+static int parse_layers(struct options *options, const char *value, struct error *err)
+{
+	(void)err;
+	options->report.layers = value;
+	return 0;
+}
+
+static int parse_sort(struct options *options, const char *value, struct error *err)
+{
+	options->report.by_size = !strcmp(value, "size");
+	if (options->report.by_size || !strcmp(value, "name"))
+		return 0;
+	return error_set(
+		err, EINVAL, "--sort: expected name or size, found \"%s\"", value);
+}
+
+static int parse_form(struct options *options, const char *name, struct error *err)
+{
+	(void)err;
+	options->report.form = !strcmp(name, "--json")	      ? REPORT_JSON
+			       : !strcmp(name, "--name-only") ? REPORT_NAMES
+							      : REPORT_TABLE;
+	return 0;
+}
+
+/* An option of a command: `parse` gets its value, or its name where it has none. */
+struct detail {
+	const char *name;
+	enum command command;
+	bool value;
+	int (*parse)(struct options *options, const char *value, struct error *err);
+};
+
+static const struct detail details[] = {
+	{"--stat", COMMAND_COMPARE, false, parse_form},
+	{"--name-only", COMMAND_COMPARE, false, parse_form},
+	{"--json", COMMAND_COMPARE, false, parse_form},
+	{"--layers", COMMAND_COMPARE, true, parse_layers},
+	{"--tolerance", COMMAND_COMPARE, true, parse_tolerance},
+	{"--sort", COMMAND_STAT, true, parse_sort},
+};
+
+/* Whether `arg` is that option, alone or as NAME=VALUE. */
+static bool is_detail(const struct detail *detail, const char *arg)
+{
+	return !strcmp(arg, detail->name) ||
+	       (detail->value && value_of(arg, detail->name));
+}
+
+static const struct detail *find_detail(const char *arg, enum command command)
+{
+	for (size_t i = 0; i < sizeof(details) / sizeof(*details); i++)
+		if (details[i].command == command && is_detail(&details[i], arg))
+			return &details[i];
+	return NULL;
+}
+
+/* Moves *i on where the value is the next argument. */
+static int parse_detail(struct options *options, const struct detail *detail, int argc,
+	char **argv, int *i, struct error *err)
+{
+	const char *value = value_of(argv[*i], detail->name);
+
+	if (!detail->value)
+		return detail->parse(options, detail->name, err);
+	if (!value && ++*i == argc)
+		return error_set(
+			err, EINVAL, "%s: expected a value behind it", detail->name);
+	return detail->parse(options, value ? value : argv[*i], err);
+}
+
 /* One argument that begins with '-'. *i is that of the last one that was used up. */
 static int parse_flag(struct options *options, int argc, char **argv, int *i,
 	const struct verb **verb, struct text *fuse, struct error *err)
 {
 	char *arg = argv[*i];
 	const struct verb *found = find_verb(arg);
+	const struct detail *detail = find_detail(arg, (*verb)->command);
 
+	if (detail)
+		return parse_detail(options, detail, argc, argv, i, err);
 	if (found && *verb != &mount_verb)
 		return error_set(
 			err, EINVAL, "%s and %s do not go together", (*verb)->name, arg);
@@ -276,6 +372,11 @@ int options_parse(struct options *options, int argc, char **argv, struct error *
 	if (!code)
 		options->fuse = text_take(&fuse, NULL);
 	return code;
+}
+
+int options_failed(const struct options *options)
+{
+	return options->command == COMMAND_COMPARE ? EXIT_TROUBLE : EXIT_FAILED;
 }
 
 void options_done(struct options *options)

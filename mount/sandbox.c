@@ -75,9 +75,3 @@ void sandbox_enter(struct confine *confine, const struct places *places)
 		snprintf(what + strlen(what), size - strlen(what), "%sseccomp",
 			*what ? ", " : "");
 }
-
-void sandbox_enter_closed(struct confine *confine, const struct places *places)
-{
-	(void)places;
-	sandbox_enter(confine, &(struct places){.n = 0});
-}

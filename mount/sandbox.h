@@ -16,8 +16,6 @@ struct places;
  * gain no privilege, and leave no core. What is open stays open.
  */
 void sandbox_enter(struct confine *confine, const struct places *places);
-/* The same for one that opens nothing any more. */
-void sandbox_enter_closed(struct confine *confine, const struct places *places);
 
 /* landlock.c: files are opened in these folders only. The version of the kernel's
  * interface, or a negative errno where there is none. */

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
@@ -162,6 +163,8 @@ static const struct call sometimes[] = {
 	{SYS_ioctl, 1, WHOLE, TCGETS},
 	/* A thread says what it is. */
 	{SYS_prctl, 0, WHOLE, PR_SET_NAME},
+	{SYS_ioctl, 1, WHOLE, TIOCGWINSZ},
+	{SYS_ioctl, 1, WHOLE, FS_IOC_FIEMAP},
 	/* Whether a process is there; limits are read. */
 	{SYS_kill, 1, WHOLE, 0},
 	{SYS_prlimit64, 2, POINTER, 0},
