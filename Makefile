@@ -189,6 +189,7 @@ fixtures:
 
 install: all
 	install -D -m 755 $(PROGRAM) $(DESTDIR)$(BINDIR)/weightfs
+	install -D -m 755 scripts/modeldiff $(DESTDIR)$(BINDIR)/weightfs-diff
 	install -D -m 644 mount/weightfs.1 $(DESTDIR)$(MANDIR)/weightfs.1
 	install -D -m 644 mount/weightfs.bash $(DESTDIR)$(COMPLETIONDIR)/weightfs
 	install -D -m 755 mount/umount.fuse.weightfs $(DESTDIR)$(SBINDIR)/umount.fuse.weightfs || \
@@ -196,7 +197,8 @@ install: all
 			'commit; SBINDIR=DIR puts it elsewhere' >&2
 
 uninstall:
-	rm -f $(DESTDIR)$(BINDIR)/weightfs $(DESTDIR)$(MANDIR)/weightfs.1 \
+	rm -f $(DESTDIR)$(BINDIR)/weightfs $(DESTDIR)$(BINDIR)/weightfs-diff \
+		$(DESTDIR)$(MANDIR)/weightfs.1 \
 		$(DESTDIR)$(COMPLETIONDIR)/weightfs $(DESTDIR)$(SBINDIR)/umount.fuse.weightfs
 
 # The virtual environments of interop and fixtures stay: they take minutes.

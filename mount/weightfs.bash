@@ -33,7 +33,12 @@ _weightfs()
 		_weightfs_options "$word"
 	elif [[ $word == -* && $COMP_CWORD -eq 1 ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "-f -d -o -h -V --list --get --put
-			--unmount --errors --recover --formats --help --version" -- "$word")
+			--compare --stat --unmount --errors --recover --formats --help --version" -- "$word")
+	elif [[ $verb == --compare && $word == -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "--stat --name-only --json --layers
+			--tolerance" -- "$word")
+	elif [[ $verb == --stat && $word == -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "--sort=name --sort=size" -- "$word")
 	elif [[ $verb == --get || $verb == --put ]] && ((COMP_CWORD == 3)); then
 		_weightfs_paths "${COMP_WORDS[2]}" "$word"
 	elif [[ $verb == --unmount || $verb == --errors ]]; then
