@@ -173,10 +173,13 @@ lint:
 measure:
 	@$(PYTHON) scripts/measure
 
+# QUICK=1 takes two minutes; ONLY=reading,listing measures these alone; README=1 ends
+# with the rows of the README's table.
 bench:
-	@scripts/install-deps check
+	@scripts/bench --install
 	$(SUBMAKE) all
-	@BUILD=$(BUILD) scripts/bench $(if $(QUICK),--quick)
+	@BUILD=$(BUILD) scripts/bench $(if $(QUICK),--quick) $(if $(README),--readme) \
+		$(if $(ONLY),--only $(ONLY))
 
 interop:
 	@scripts/install-deps interop
