@@ -9,6 +9,7 @@
 #include "fs/fs.h"
 #include "mount/folders.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -237,6 +238,8 @@ static void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	struct fuse_file_info out = file_info(&file);
+	/* A reader has nothing to save: its close() need not ask. */
+	out.noflush = (fi->flags & O_ACCMODE) == O_RDONLY;
 	if (fuse_reply_open(req, &out))
 		fs_release(fs_of(req), ino, file.handle, NULL);
 }
