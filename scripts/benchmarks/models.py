@@ -15,7 +15,7 @@ def put_header(file, tensors, elements):
     file.write(bytes(8) + json.dumps({"__metadata__": {"format": "pt", NOTE: "a"}}).encode()[:-1])
     for i in range(tensors):
         entry = {"dtype": "F16", "shape": [elements], "data_offsets": [i * size, (i + 1) * size]}
-        file.write(f',"model.layers.{i // 10}.weight{i % 10}":{json.dumps(entry, separators=(",", ":"))}'.encode())
+        file.write(f',"m.{i // 10}.weight{i % 10}":{json.dumps(entry, separators=(",", ":"))}'.encode())
     file.write(b"}" + b" " * (-(file.tell() + 1) % 8))
     end = file.tell()
     file.seek(0)
@@ -39,7 +39,7 @@ def safetensors(path, tensors, size, sparse=False):
 
 
 def tensor(mount, number=0):
-    return f"{mount}/layers/model/layers/{number // 10}/weight{number % 10}.bin"
+    return f"{mount}/layers/m/{number // 10}/weight{number % 10}.bin"
 
 
 HDF5 = """
