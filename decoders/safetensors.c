@@ -39,6 +39,7 @@
 
 #define COMPARED 512 /* bytes of the header that are written together */
 #define PROBED 64    /* bytes looked at behind the length */
+#define RANGES_FIRST 64
 
 /* What is kept of a container. */
 struct layout {
@@ -49,14 +50,32 @@ struct layout {
 struct decoding {
 	struct model *model;
 	struct layout *layout;
-	const struct json *json;
-	const char *text; /* of the header */
+	const struct json *json; /* of the member at hand */
+	const char *text;	 /* of the header */
 	uint64_t data_off, data_len;
 	struct node *layers;
+	uint64_t origin;		  /* of the member at hand */
 	struct text name;		  /* of the tensor at hand */
 	struct safetensors_range *ranges; /* of sound tensors */
-	size_t n_ranges;
+	size_t n_ranges, cap;
 };
+
+static int add_range(
+	struct decoding *d, const struct safetensors_entry *entry, struct error *err)
+{
+	size_t cap = d->cap * 2 + RANGES_FIRST;
+	struct safetensors_range *ranges;
+
+	if (d->n_ranges == d->cap) {
+		ranges = reallocarray(d->ranges, cap, sizeof *ranges);
+		if (ranges == NULL)
+			return error_set(err, ENOMEM, "not enough memory for a header");
+		d->ranges = ranges;
+		d->cap = cap;
+	}
+	d->ranges[d->n_ranges++] = (struct safetensors_range){entry->begin, entry->end};
+	return 0;
+}
 
 /* Checks where the elements lie. */
 static int decode_range(struct decoding *d, const struct safetensors_entry *entry,
@@ -78,8 +97,7 @@ static int decode_range(struct decoding *d, const struct safetensors_entry *entr
 	tensor->source = d->model->source;
 	tensor->off = d->data_off + entry->begin;
 	tensor->flags |= TENSOR_SPAN;
-	d->ranges[d->n_ranges++] = (struct safetensors_range){entry->begin, entry->end};
-	return 0;
+	return add_range(d, entry, err);
 }
 
 /* Fills node->tensor as far as it can. -EINVAL: the tensor is damaged. */
@@ -134,8 +152,7 @@ static int decode_damaged(
 	return 0;
 }
 
-static int decode_tensor(
-	struct decoding *d, json_value member, uint64_t origin, struct error *err)
+static int decode_tensor(struct decoding *d, json_value member, struct error *err)
 {
 	struct error why = {0};
 	bool duplicate = false;
@@ -151,7 +168,7 @@ static int decode_tensor(
 			&node, &duplicate, err);
 	if (rc < 0)
 		return rc;
-	node->origin = origin;
+	node->origin = d->origin;
 	if (duplicate)
 		model_set_readonly(d->model, "several tensors are called %.*s",
 			(int)d->name.len, d->name.bytes);
@@ -182,24 +199,17 @@ static void decode_metadata(struct decoding *d, json_value member)
 		model_set_readonly(d->model, "%s: %s", SAFETENSORS_METADATA, why.text);
 }
 
-static int decode_members(struct decoding *d, struct error *err)
+static int decode_member(
+	void *arg, const struct json *json, json_value member, struct error *err)
 {
-	struct error why = {0};
-	uint64_t origin = 0;
-	int rc = 0;
+	struct decoding *d = arg;
 
-	for (json_value v = json_first(d->json, 0); v != JSON_NONE && rc == 0;
-		v = json_next(d->json, v)) {
-		origin++;
-		if (safetensors_is_metadata(d->json, v))
-			decode_metadata(d, v);
-		else
-			rc = decode_tensor(d, v, origin, err);
-	}
-	if (rc == 0 &&
-		safetensors_ranges_check(d->ranges, d->n_ranges, d->data_len, &why) < 0)
-		model_set_readonly(d->model, "%s", why.text);
-	return rc;
+	d->json = json;
+	d->origin++;
+	if (!safetensors_is_metadata(json, member))
+		return decode_tensor(d, member, err);
+	decode_metadata(d, member);
+	return 0;
 }
 
 static int decode_tree(struct decoding *d, struct error *err)
@@ -219,7 +229,23 @@ static int decode_tree(struct decoding *d, struct error *err)
 	if (rc < 0)
 		return rc;
 	d->layers->flags |= NODE_GROWS | NODE_FIXED;
-	return decode_members(d, err);
+	return 0;
+}
+
+/* A model may have a million tensors: what the header says of each is forgotten before
+ * the next one is read. */
+static int decode_header(
+	struct decoding *d, const struct safetensors_header *header, struct error *err)
+{
+	struct error why = {0};
+	int rc = decode_tree(d, err);
+
+	if (rc == 0)
+		rc = safetensors_header_members(header, decode_member, d, err);
+	if (rc == 0 &&
+		safetensors_ranges_check(d->ranges, d->n_ranges, d->data_len, &why) < 0)
+		model_set_readonly(d->model, "%s", why.text);
+	return rc;
 }
 
 static int safetensors_load(
@@ -270,21 +296,18 @@ static int safetensors_decode(struct model *model, struct error *err)
 {
 	AUTO_SAFETENSORS_HEADER header = {0};
 	struct decoding d = {.model = model};
-	int rc = safetensors_header_read(&header, model->source, err);
+	int rc = safetensors_header_text(&header, model->source, err);
 
 	if (rc < 0)
 		return rc;
 	d.layout = calloc(1, sizeof *d.layout);
-	d.ranges = calloc(json_count(header.json, 0) + 1, sizeof *d.ranges);
 	model->ops = &safetensors_ops;
 	model->priv = d.layout;
-	d.json = header.json;
 	d.text = header.text;
 	d.data_off = SAFETENSORS_HEADER_AT + header.len;
 	d.data_len = source_size(model->source) - d.data_off;
-	rc = d.layout != NULL && d.ranges != NULL
-		     ? decode_tree(&d, err)
-		     : error_set(err, ENOMEM, "not enough memory for a header");
+	rc = d.layout != NULL ? decode_header(&d, &header, err)
+			      : error_set(err, ENOMEM, "not enough memory for a header");
 	text_done(&d.name);
 	free(d.ranges);
 	return rc;

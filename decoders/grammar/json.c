@@ -26,6 +26,9 @@ struct parser {
 	unsigned flags;
 	unsigned depth;
 	json_value open; /* the container that is being filled, or JSON_NONE */
+	json_member_fn
+		fn; /* gets the root's members, which then are forgotten; or NULL */
+	void *arg;
 	struct error *err;
 };
 
@@ -331,10 +334,27 @@ static int read_value(struct parser *p)
 	return rc;
 }
 
+/* Behind a value of the root. */
+static int give_member(struct parser *p)
+{
+	struct json *json = p->json;
+	int rc = 0;
+
+	if (json_type(json, 0) == JSON_OBJECT)
+		rc = p->fn(p->arg, json, 1, p->err);
+	json->n = 1;
+	json->values[0].count = 0;
+	return rc;
+}
+
 /* Behind a value. 1: another one follows. 0: that was the last. */
 static int read_on(struct parser *p)
 {
 	while (p->open != JSON_NONE) {
+		int rc = p->fn != NULL && p->open == 0 ? give_member(p) : 0;
+
+		if (rc != 0)
+			return rc;
 		skip_space(p);
 		if (peek(p) == ',') {
 			p->at++;
@@ -366,13 +386,10 @@ static int read_text(struct parser *p)
 	return p->at < p->len ? refuse(p, "the end of the text") : 0;
 }
 
-int json_parse(struct json **out, const char *text, size_t len, unsigned flags,
-	struct error *err)
+/* An index without values. */
+static int json_new(struct json **out, const char *text, size_t len, struct error *err)
 {
-	AUTO_JSON *json = NULL;
-	struct value *values;
-	struct parser p;
-	int rc;
+	struct json *json;
 
 	if (len > UINT32_MAX)
 		return error_set(err, EFBIG,
@@ -382,6 +399,20 @@ int json_parse(struct json **out, const char *text, size_t len, unsigned flags,
 		return error_set(err, ENOMEM, "not enough memory for a text");
 	json->text = text;
 	json->len = (uint32_t)len;
+	*out = json;
+	return 0;
+}
+
+int json_parse(struct json **out, const char *text, size_t len, unsigned flags,
+	struct error *err)
+{
+	AUTO_JSON *json = NULL;
+	struct value *values;
+	struct parser p;
+	int rc = json_new(&json, text, len, err);
+
+	if (rc < 0)
+		return rc;
 	p = (struct parser){.json = json,
 		.text = text,
 		.len = len,
@@ -397,6 +428,27 @@ int json_parse(struct json **out, const char *text, size_t len, unsigned flags,
 	*out = json;
 	json = NULL;
 	return 0;
+}
+
+int json_parse_members(
+	const char *text, size_t len, json_member_fn fn, void *arg, struct error *err)
+{
+	AUTO_JSON *json = NULL;
+	int rc = json_new(&json, text, len, err);
+
+	if (rc < 0)
+		return rc;
+	rc = read_text(&(struct parser){.json = json,
+		.text = text,
+		.len = len,
+		.open = JSON_NONE,
+		.fn = fn,
+		.arg = arg,
+		.err = err});
+	if (rc == 0 && json_type(json, 0) != JSON_OBJECT)
+		return error_set(err, EINVAL, "expected an object, found %s",
+			json_type_name(json_type(json, 0)));
+	return rc;
 }
 
 void json_free(struct json *json)

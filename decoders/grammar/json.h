@@ -54,6 +54,17 @@ struct json;
  */
 int json_parse(struct json **out, const char *text, size_t len, unsigned flags,
 	struct error *err);
+/*
+ * As json_parse, for an object of very many members, of which nobody needs two at a time:
+ * `fn` gets each while it is read, in an index whose root has this member alone and which
+ * goes on to the next one when it returns; a negative errno ends the reading. So memory
+ * is that of the largest member. What fn did before a mistake further on was found stays
+ * done. -EINVAL where the text is no object.
+ */
+typedef int (*json_member_fn)(
+	void *arg, const struct json *json, json_value member, struct error *err);
+int json_parse_members(
+	const char *text, size_t len, json_member_fn fn, void *arg, struct error *err);
 void json_free(struct json *json);
 /* For __attribute__((cleanup)). */
 void json_freep(struct json **json);

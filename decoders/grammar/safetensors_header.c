@@ -58,7 +58,7 @@ bool safetensors_is_metadata(const struct json *json, json_value member)
 		json, member, SAFETENSORS_METADATA, sizeof SAFETENSORS_METADATA - 1);
 }
 
-int safetensors_header_read(
+int safetensors_header_text(
 	struct safetensors_header *header, struct source *source, struct error *err)
 {
 	uint64_t size = source_size(source);
@@ -86,17 +86,33 @@ int safetensors_header_read(
 	if (rc < 0)
 		return rc;
 	header->text[header->len] = '\0';
-	rc = json_parse(&header->json, header->text, header->len, 0, err);
-	if (rc < 0) {
-		error_prefix(err, "header at offset %d", SAFETENSORS_HEADER_AT);
-		return rc;
-	}
-	if (json_type(header->json, 0) != JSON_OBJECT)
-		return error_set(err, EINVAL,
-			"header at offset %d: expected an object, found %s",
-			SAFETENSORS_HEADER_AT,
-			json_type_name(json_type(header->json, 0)));
 	return 0;
+}
+
+int safetensors_header_members(const struct safetensors_header *header, json_member_fn fn,
+	void *arg, struct error *err)
+{
+	int rc = json_parse_members(header->text, header->len, fn, arg, err);
+
+	if (rc < 0)
+		error_prefix(err, "header at offset %d", SAFETENSORS_HEADER_AT);
+	return rc;
+}
+
+int safetensors_header_read(
+	struct safetensors_header *header, struct source *source, struct error *err)
+{
+	int rc = safetensors_header_text(header, source, err);
+
+	if (rc < 0)
+		return rc;
+	rc = json_parse(&header->json, header->text, header->len, 0, err);
+	if (rc == 0 && json_type(header->json, 0) != JSON_OBJECT)
+		rc = error_set(err, EINVAL, "expected an object, found %s",
+			json_type_name(json_type(header->json, 0)));
+	if (rc < 0)
+		error_prefix(err, "header at offset %d", SAFETENSORS_HEADER_AT);
+	return rc;
 }
 
 static int refuse_type(const struct json *json, json_value v, const char *member,

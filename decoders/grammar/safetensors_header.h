@@ -37,6 +37,12 @@ struct safetensors_header {
 /* Reads and indexes the header. -EINVAL when it is none, with the offset. */
 int safetensors_header_read(
 	struct safetensors_header *header, struct source *source, struct error *err);
+/* Reads the header without an index (`json` stays NULL): safetensors_header_members()
+ * gives its members one by one, as json_parse_members does. The same errors. */
+int safetensors_header_text(
+	struct safetensors_header *header, struct source *source, struct error *err);
+int safetensors_header_members(const struct safetensors_header *header, json_member_fn fn,
+	void *arg, struct error *err);
 void safetensors_header_done(struct safetensors_header *header);
 #define AUTO_SAFETENSORS_HEADER \
 	__attribute__((cleanup(safetensors_header_done))) struct safetensors_header

@@ -166,6 +166,48 @@ static void prefix(void)
 	CHECK_INT(len, 7);
 }
 
+static int note_member(
+	void *arg, const struct json *json, json_value member, struct error *err)
+{
+	struct text *seen = arg;
+	size_t len;
+	const char *raw = json_raw(json, member, &len);
+
+	json_key(json, member, seen);
+	text_printf(seen, "=%.*s/%zu ", (int)len, raw, json_count(json, member));
+	CHECK_INT(json_first(json, 0), member);
+	CHECK_INT(json_next(json, member), JSON_NONE);
+	return json_type(json, member) == JSON_NULL ? error_set(err, EIO, "null") : 0;
+}
+
+static int members_of(const char *s, struct text *seen, struct error *err)
+{
+	text_clear(seen);
+	text_put(seen, "", 0);
+	return json_parse_members(s, strlen(s), note_member, seen, err);
+}
+
+static void members(void)
+{
+	AUTO_TEXT seen = {0};
+	struct error err = {0};
+
+	unit_begin("members of an object are given one by one");
+	CHECK_INT(
+		members_of(" {\"a\": [1,[2]], \"b\" : {} ,\"a\":\"\"} ", &seen, &err), 0);
+	CHECK_STR(seen.bytes, "a=[1,[2]]/2 b={}/0 a=\"\"/0 ");
+	CHECK_INT(members_of("{}", &seen, &err), 0);
+	CHECK_STR(seen.bytes, "");
+
+	unit_begin("who gets them ends the reading, and so does a mistake behind them");
+	CHECK_INT(members_of("{\"a\": null, \"b\": 1}", &seen, &err), -EIO);
+	CHECK_STR(seen.bytes, "a=null/0 ");
+	CHECK_INT(members_of("{\"a\": 1, \"b\"}", &seen, &err), -EINVAL);
+	CHECK_STR(err.text, "1:13: expected ':' behind a key, found '}'");
+	CHECK_INT(members_of("[1, 2]", &seen, &err), -EINVAL);
+	CHECK_STR(err.text, "expected an object, found an array");
+}
+
 static bool raw_is(const struct json *json, json_value v, const char *want)
 {
 	size_t len = 0;
@@ -450,6 +492,7 @@ int main(void)
 	refused();
 	depth();
 	prefix();
+	members();
 	walking();
 	pointers();
 	places();
