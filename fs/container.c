@@ -196,9 +196,14 @@ static int take_state(struct container *c, struct error *err)
 	AUTO_JOURNAL *journal = NULL;
 	AUTO_SOURCE *file = NULL;
 	struct source *source = NULL;
+	struct stat before;
 	int code;
 
 	recover_container(c, &journal);
+	/* As it was before it is looked at: who is still writing it changes it once more,
+	 * and that must be seen. */
+	if (fstat(c->fd, &before) < 0)
+		return error_set(err, errno, "%s", strerror(errno));
 	code = container_new_source(c, &file, err);
 	if (code == 0 && journal != NULL) {
 		code = journal_overlay(&source, journal, file, err);
@@ -206,8 +211,10 @@ static int take_state(struct container *c, struct error *err)
 	} else if (code == 0) {
 		source = source_ref(file);
 	}
-	if (code == 0)
+	if (code == 0) {
 		container_settle(c, -1, source);
+		c->st = before;
+	}
 	return code;
 }
 
