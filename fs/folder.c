@@ -289,6 +289,13 @@ int fs_opendir(struct fs *fs, fs_ino ino, uint64_t *handle)
 	return 0;
 }
 
+bool fs_listing_lasts(uint64_t handle)
+{
+	const struct listing *listing = (const struct listing *)(uintptr_t)handle;
+
+	return (listing->folder->flags & INODE_KEPT) == 0;
+}
+
 void fs_releasedir(struct fs *fs, uint64_t handle)
 {
 	struct listing *listing = (struct listing *)(uintptr_t)handle;

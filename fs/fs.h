@@ -99,6 +99,9 @@ int fs_statfs(struct fs *fs, struct statvfs *out);
 typedef int (*fs_entry_fn)(
 	void *arg, const char *name, const struct stat *st, off_t next);
 int fs_opendir(struct fs *fs, fs_ino ino, uint64_t *handle);
+/* Whether the kernel may keep what it reads by this handle until it is told otherwise:
+ * refused bytes are looked for just after the refusal, before that can have happened. */
+bool fs_listing_lasts(uint64_t handle);
 int fs_readdir(
 	struct fs *fs, uint64_t handle, off_t off, bool plus, fs_entry_fn fn, void *arg);
 void fs_releasedir(struct fs *fs, uint64_t handle);

@@ -353,7 +353,9 @@ static void on_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 		fuse_reply_err(req, -code);
 		return;
 	}
-	struct fuse_file_info out = {.fh = handle, .cache_readdir = 1, .keep_cache = 1};
+	bool lasts = fs_listing_lasts(handle);
+	struct fuse_file_info out = {
+		.fh = handle, .cache_readdir = lasts, .keep_cache = lasts};
 	if (fuse_reply_open(req, &out))
 		fs_releasedir(fs_of(req), handle);
 }

@@ -109,8 +109,15 @@ int main(void)
 	CHECK(says(&s, LAYER, "\"rate\": 0.75"));
 
 	unit_begin("what the format cannot do is refused with its reason");
-	CHECK_INT(session_unlink(&s, "layers/conv/kernel.bin"), -EOPNOTSUPP);
 	CHECK_INT(session_put(&s, "layers/conv/kernel.bin", less, sizeof less), -EINVAL);
+	CHECK_INT(session_rename(&s, "layers/conv/kernel.bin", "layers/conv/k.bin"),
+		-EOPNOTSUPP);
+
+	unit_begin("a weight that the format cannot remove comes back if nobody writes it");
+	CHECK_INT(session_unlink(&s, "layers/conv/kernel.bin"), 0);
+	CHECK(!session_exists(&s, "layers/conv/kernel.bin"));
+	CHECK(session_sync(&s) < 0);
+	CHECK(session_exists(&s, "layers/conv/kernel.bin"));
 
 	unit_begin("a renamed layer has its new name in its configuration");
 	CHECK_INT(session_rename(&s, "layers/drop", "layers/out"), 0);
