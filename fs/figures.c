@@ -213,11 +213,11 @@ void histogram_add(struct histogram *histogram, const double *x, size_t n)
 	if (scale < SCALE_LEAST || furthest == 0)
 		scale = SCALE_LEAST;
 	widen_to(histogram, scale);
-	per_unit = ldexp(HISTOGRAM_BINS / 2, -histogram->scale);
+	per_unit = ldexp(HISTOGRAM_BINS / 2.0, -histogram->scale);
 	for (size_t i = 0; i < n; i++) {
 		if (!isfinite(x[i]))
 			continue;
-		size_t bin = (size_t)(x[i] * per_unit + HISTOGRAM_BINS / 2);
+		size_t bin = (size_t)(x[i] * per_unit + HISTOGRAM_BINS / 2.0);
 		histogram->bins[bin < HISTOGRAM_BINS ? bin : HISTOGRAM_BINS - 1]++;
 		histogram->n++;
 	}
@@ -263,7 +263,7 @@ void histogram_bars(
 	if (histogram->n == 0)
 		return;
 	for (size_t i = 0; i < HISTOGRAM_BINS; i++) {
-		double begin = ((double)i - HISTOGRAM_BINS / 2) * width;
+		double begin = ((double)i - HISTOGRAM_BINS / 2.0) * width;
 		double share = (double)histogram->bins[i] / (double)histogram->n;
 		if (share == 0)
 			continue;

@@ -142,8 +142,9 @@ int hdf5_check_values_locked(
 
 /* --- hdf5_heap.c --- */
 
-#define HDF5_COLLECTION_MIN 4096 /* of a global heap; what libhdf5 reads of it at first \
-				  */
+#define HDF5_COLLECTION_MIN                                         \
+	4096 /* of a global heap; what libhdf5 reads of it at first \
+	      */
 
 /* Whether a local heap has no more names than the file; what is none is not judged. */
 bool hdf5_local_heap_sound(struct hdf5_image *image, uint64_t address);

@@ -78,9 +78,9 @@ static void remember(
 		return;
 	edit->released = places;
 	for (; n > 0; n--, bytes += size)
-		places[edit->n_released++] = (struct hdf5_place){
-			.address = hdf5_little(bytes + 4, width),
-			.index = hdf5_little(bytes + 4 + width, 4)};
+		places[edit->n_released++] =
+			(struct hdf5_place){.address = hdf5_little(bytes + 4, width),
+				.index = hdf5_little(bytes + 4 + width, 4)};
 }
 
 void hdf5_release_locked(struct hdf5_edit *edit, hid_t attribute)

@@ -113,7 +113,8 @@ int main(void)
 	CHECK_INT(session_rename(&s, "layers/conv/kernel.bin", "layers/conv/k.bin"),
 		-EOPNOTSUPP);
 
-	unit_begin("a weight that the format cannot remove comes back if nobody writes it");
+	unit_begin(
+		"a weight that the format cannot remove comes back if nobody writes it");
 	CHECK_INT(session_unlink(&s, "layers/conv/kernel.bin"), 0);
 	CHECK(!session_exists(&s, "layers/conv/kernel.bin"));
 	CHECK(session_sync(&s) < 0);

@@ -450,10 +450,8 @@ static void nameless_in(const char *name, const char *path)
 {
 	AUTO_M *model = fixture(name);
 	struct node *node = at(model, path);
-	struct change change = {.what = EDIT_MOVED,
-		.node = node,
-		.parent = node->parent,
-		.name = "%_"};
+	struct change change = {
+		.what = EDIT_MOVED, .node = node, .parent = node->parent, .name = "%_"};
 	struct error err = {0};
 
 	CHECK_INT(model_check(model, &change, &err), -EINVAL);
