@@ -39,7 +39,7 @@ void hdf5_attribute_done_locked(struct hdf5_attribute *attribute)
  * file refers to one long string often: H5Aread has no limit, reading the heap here would
  * give one. */
 static int read_elements(
-	const struct hdf5 *hdf5, struct hdf5_attribute *attribute, struct error *err)
+	struct hdf5 *hdf5, struct hdf5_attribute *attribute, struct error *err)
 {
 	uint64_t n = hdf5_values_count(&attribute->values), bytes;
 	uint64_t most = source_size(hdf5->image.source) + MEMORY_SLACK;
@@ -58,7 +58,7 @@ static int read_elements(
 	return 0;
 }
 
-int hdf5_attribute_open_locked(const struct hdf5 *hdf5, hid_t object, const char *name,
+int hdf5_attribute_open_locked(struct hdf5 *hdf5, hid_t object, const char *name,
 	struct hdf5_attribute *out, struct error *err)
 {
 	AUTO_HID type = 0;
@@ -93,7 +93,7 @@ static void put_error(const struct error *why, struct text *out)
 }
 
 void hdf5_attribute_put_locked(
-	const struct hdf5 *hdf5, hid_t object, const char *name, struct text *out)
+	struct hdf5 *hdf5, hid_t object, const char *name, struct text *out)
 {
 	AUTO_ATTRIBUTE attribute = {0};
 	struct error why = {0};
@@ -212,7 +212,7 @@ static size_t count_shown(const char *name, size_t n, const char *const *hide)
 	return shown;
 }
 
-int hdf5_attributes_put_locked(const struct hdf5 *hdf5, hid_t object,
+int hdf5_attributes_put_locked(struct hdf5 *hdf5, hid_t object,
 	const char *const *hide, struct text *out, struct error *err)
 {
 	const char *separator = "", *name;

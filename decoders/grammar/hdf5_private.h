@@ -133,6 +133,10 @@ int hdf5_check_superblock(struct hdf5_image *image, struct error *err);
 int hdf5_check_elements(struct hdf5_image *image, const struct hdf5_message *type,
 	const unsigned char *elements, uint64_t count, struct error *err);
 
+/* The address of the object that a reference to a region leads to; 0: none. libhdf5 would
+ * believe the reference, and then that what it leads to is an object. */
+uint64_t hdf5_region_object(struct hdf5_image *image, const unsigned char *element);
+
 /* --- hdf5_references.c --- */
 
 /* Whether libhdf5 can be asked for the `n` elements of a dataset of variable length:
@@ -293,7 +297,7 @@ int hdf5_obstacle_locked(hid_t dataset, hid_t dcpl, struct error *err);
 /* --- hdf5_values.c: elements <-> JSON, by their HDF5 type --- */
 
 struct hdf5_values {
-	const struct hdf5 *hdf5; /* for the paths of references; may be NULL */
+	struct hdf5 *hdf5; /* for the paths of references; may be NULL */
 	const char *name;	 /* for messages: the attribute's; may be NULL */
 	hid_t type; /* of the elements in memory (which is that in the file) */
 	unsigned rank;
@@ -325,14 +329,14 @@ struct hdf5_attribute {
 };
 
 /* Opens and reads. To be done with in either case. */
-int hdf5_attribute_open_locked(const struct hdf5 *hdf5, hid_t object, const char *name,
+int hdf5_attribute_open_locked(struct hdf5 *hdf5, hid_t object, const char *name,
 	struct hdf5_attribute *out, struct error *err);
 void hdf5_attribute_done_locked(struct hdf5_attribute *attribute);
 #define AUTO_ATTRIBUTE \
 	__attribute__((cleanup(hdf5_attribute_done_locked))) struct hdf5_attribute
 /* The image of one attribute, or {"%error": ...}. */
 void hdf5_attribute_put_locked(
-	const struct hdf5 *hdf5, hid_t object, const char *name, struct text *out);
+	struct hdf5 *hdf5, hid_t object, const char *name, struct text *out);
 /* Names of an object's attributes in the container's order, each NUL-terminated. */
 int hdf5_attribute_names_locked(
 	hid_t object, struct text *names, size_t *n, struct error *err);
@@ -341,7 +345,7 @@ bool hdf5_attributes_tracked_locked(hid_t object);
 bool hdf5_hidden(const char *const *hide, const char *name);
 /* All but the hidden ones, as one JSON object on one line; 1 where they cannot be listed.
  */
-int hdf5_attributes_put_locked(const struct hdf5 *hdf5, hid_t object,
+int hdf5_attributes_put_locked(struct hdf5 *hdf5, hid_t object,
 	const char *const *hide, struct text *out, struct error *err);
 /* What says how a dataset is stored and is not shown as an attribute; may be NULL. */
 const char *const *hdf5_dataset_hide_locked(hid_t dataset);

@@ -314,6 +314,18 @@ static int walk_array(struct look *l, struct piece *in, const unsigned char *ele
 	return walk_elements(l, base_at, element, count / base.size, depth);
 }
 
+/* To an object, or to a region: a global heap has it. */
+static int walk_reference(struct look *l, const struct type *type)
+{
+	uint64_t size = sizeof(uint64_t);
+
+	if ((type->flags & 0x0f) == 1)
+		size = l->image->address_size + 4;
+	return type->size >= size && type->size >= sizeof(uint64_t)
+		       ? 0
+		       : unsound(l, "a reference of too few bytes");
+}
+
 static int walk_class(struct look *l, struct piece *in, const unsigned char *element,
 	unsigned depth, struct type *type)
 {
@@ -322,7 +334,7 @@ static int walk_class(struct look *l, struct piece *in, const unsigned char *ele
 
 	switch (type->class) {
 	case COMPOUND: return walk_compound(l, in, element, depth, type);
-	case REFERENCE: return 0;
+	case REFERENCE: return walk_reference(l, type);
 	case ENUM: return walk_enum(l, in, depth, type);
 	case VLEN: return walk_variable(l, in, element, depth, type);
 	case ARRAY: return walk_array(l, in, element, depth, type);
@@ -556,4 +568,21 @@ int hdf5_check_elements(struct hdf5_image *image, const struct hdf5_message *typ
 
 	free(l.heap);
 	return rc;
+}
+
+uint64_t hdf5_region_object(struct hdf5_image *image, const unsigned char *element)
+{
+	struct error why = {0};
+	struct look l = {.image = image, .err = &why};
+	size_t width = image->address_size;
+	const unsigned char *object = NULL;
+	uint64_t off, size, address = 0;
+
+	if (!__builtin_add_overflow(hdf5_little(element, width), image->base, &off) &&
+		load_heap(&l, off) == 0)
+		object = find_object(&l, hdf5_little(element + width, 4), &size);
+	if (object != NULL && size >= width)
+		address = hdf5_little(object, width);
+	free(l.heap);
+	return address;
 }

@@ -21,7 +21,7 @@
 
 /* One element, or some of one, on the way out. */
 struct out {
-	const struct hdf5 *hdf5;
+	struct hdf5 *hdf5;
 	struct text *text;
 	unsigned depth;
 };
@@ -166,19 +166,16 @@ static void put_sequence(struct out *out, hid_t type, const unsigned char *bytes
 }
 
 /* The object that a reference leads to; 0: none in the table. */
-static uint32_t referred(const struct hdf5 *hdf5, bool region, const unsigned char *bytes)
+static uint32_t referred(struct hdf5 *hdf5, bool region, const unsigned char *bytes)
 {
-	AUTO_HID object = 0;
-	H5O_info_t info;
 	haddr_t address;
 
-	memcpy(&address, bytes, sizeof address);
-	if (!region || hdf5 == NULL)
-		return hdf5 == NULL ? 0 : hdf5_at_address(hdf5, address);
-	object = H5Rdereference2(hdf5->file, H5P_DEFAULT, H5R_DATASET_REGION, bytes);
-	if (object < 0 || H5Oget_info2(object, &info, H5O_INFO_BASIC) < 0)
+	if (hdf5 == NULL)
 		return 0;
-	return hdf5_at_address(hdf5, info.addr);
+	memcpy(&address, bytes, sizeof address);
+	if (region)
+		address = hdf5_region_object(&hdf5->image, bytes);
+	return hdf5_at_address(hdf5, address);
 }
 
 /* The path of what is referred to; null for a reference to nothing. */
