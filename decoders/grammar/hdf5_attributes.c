@@ -212,8 +212,8 @@ static size_t count_shown(const char *name, size_t n, const char *const *hide)
 	return shown;
 }
 
-int hdf5_attributes_put_locked(struct hdf5 *hdf5, hid_t object,
-	const char *const *hide, struct text *out, struct error *err)
+int hdf5_attributes_put_locked(struct hdf5 *hdf5, hid_t object, const char *const *hide,
+	struct text *out, struct error *err)
 {
 	const char *separator = "", *name;
 	AUTO_TEXT names = {0};

@@ -99,8 +99,9 @@ uint64_t hdf5_little(const unsigned char *bytes, size_t n);
 #define HDF5_MESSAGE_TYPE 0x03 /* a datatype */
 #define HDF5_MESSAGE_LAYOUT 0x08
 #define HDF5_MESSAGE_ATTRIBUTE 0x0c
-#define HDF5_MESSAGE_GROUP 0x11	 /* an old group: addresses of its tree and its names */
-#define HDF5_MESSAGE_SHARED 0x02 /* in `flags`: its body is elsewhere */
+#define HDF5_MESSAGE_GROUP 0x11 /* an old group: addresses of its tree and its names */
+#define HDF5_MESSAGE_ATTRIBUTES 0x15 /* where those outside of the header are */
+#define HDF5_MESSAGE_SHARED 0x02     /* in `flags`: its body is elsewhere */
 
 /* A message of an object header; `bytes` are borrowed for the call. */
 struct hdf5_message {
@@ -120,9 +121,10 @@ int hdf5_messages(struct hdf5_image *image, uint64_t address, hdf5_message_fn fn
 int hdf5_shared_type(struct hdf5_image *image, const unsigned char *bytes, size_t len,
 	struct hdf5_message *out, struct error *err);
 /* Whether libhdf5 can be given an object: -EIO with the reason where its datatype or its
- * attributes, which it trusts, do not add up. Attributes that are stored outside of the
- * header are not looked at. */
+ * attributes, which it trusts, do not add up. */
 int hdf5_check_object(struct hdf5_image *image, uint64_t address, struct error *err);
+/* All objects of a file together take time in proportion to its size. False: too much. */
+bool hdf5_step(struct hdf5_image *image, uint64_t n);
 /* A part of it: whether the indexes that an object names are of its kind. */
 int hdf5_check_indexes(struct hdf5_image *image, uint64_t address, struct error *err);
 /* The same for what libhdf5 looks at when it opens the file: the superblock, what it
@@ -133,6 +135,12 @@ int hdf5_check_superblock(struct hdf5_image *image, struct error *err);
 int hdf5_check_elements(struct hdf5_image *image, const struct hdf5_message *type,
 	const unsigned char *elements, uint64_t count, struct error *err);
 
+/* 0: go on; else hdf5_dense_attributes() returns it. `bytes` are borrowed. */
+typedef int (*hdf5_bytes_fn)(void *arg, const unsigned char *bytes, size_t len);
+/* Calls `fn` for each attribute that a message HDF5_MESSAGE_ATTRIBUTES leads to (twice
+ * where they have two indexes). -EIO where that does not add up. hdf5_dense.c. */
+int hdf5_dense_attributes(struct hdf5_image *image, const struct hdf5_message *m,
+	hdf5_bytes_fn fn, void *arg, struct error *err);
 /* The address of the object that a reference to a region leads to; 0: none. libhdf5 would
  * believe the reference, and then that what it leads to is an object. */
 uint64_t hdf5_region_object(struct hdf5_image *image, const unsigned char *element);
@@ -298,8 +306,8 @@ int hdf5_obstacle_locked(hid_t dataset, hid_t dcpl, struct error *err);
 
 struct hdf5_values {
 	struct hdf5 *hdf5; /* for the paths of references; may be NULL */
-	const char *name;	 /* for messages: the attribute's; may be NULL */
-	hid_t type; /* of the elements in memory (which is that in the file) */
+	const char *name;  /* for messages: the attribute's; may be NULL */
+	hid_t type;	   /* of the elements in memory (which is that in the file) */
 	unsigned rank;
 	hsize_t dims[H5S_MAX_RANK];
 };
@@ -345,8 +353,8 @@ bool hdf5_attributes_tracked_locked(hid_t object);
 bool hdf5_hidden(const char *const *hide, const char *name);
 /* All but the hidden ones, as one JSON object on one line; 1 where they cannot be listed.
  */
-int hdf5_attributes_put_locked(struct hdf5 *hdf5, hid_t object,
-	const char *const *hide, struct text *out, struct error *err);
+int hdf5_attributes_put_locked(struct hdf5 *hdf5, hid_t object, const char *const *hide,
+	struct text *out, struct error *err);
 /* What says how a dataset is stored and is not shown as an attribute; may be NULL. */
 const char *const *hdf5_dataset_hide_locked(hid_t dataset);
 

@@ -1,0 +1,379 @@
+/*
+ * hdf5_dense: attributes that an object's header has no room for, without libhdf5.
+ *
+ *	"BTHD" 0 type | node, u32 | record, u16 | depth, u16 | 2 | root | records, u16
+ *	node: "BTIN" or "BTLF" 0 type | records | below: address, records, [all records]
+ *	record: place in the heap, 8 bytes | flags | order, u32 | [hash of the name]
+ *
+ *	"FRHP" 0 | 8, u16 | filters, u16 | flags | most bytes, u32 | ... | table
+ *	table: columns, u16 | first | largest direct | bits, u16 | 2 | root | rows, u16
+ *	place: kind | offset and length, in one of its blocks; or the number in a tree
+ *
+ * The blocks of a heap double in size: those of a row are as large as all rows above it.
+ * Those of later rows are tables of smaller ones. "HDF5 File Format Specification",
+ * III.A.2 and III.G.
+ */
+#include "decoders/base/error.h"
+#include "decoders/grammar/hdf5_private.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEPTH_MAX 16
+#define TREE_HEAD 40
+#define NODE_PREFIX 6
+#define NODE_AROUND 10 /* its checksum, too */
+#define HEAP_HEAD 160  /* the most that it takes */
+#define PLACE_LEN 8
+#define STEP_BYTES 64
+#define DIRECT_BITS_MAX 31
+#define BY_NAME 8
+#define BY_ORDER 9
+#define BY_NUMBER 1 /* of huge objects */
+#define SHARED 2    /* flags of a record */
+
+typedef int (*record_fn)(void *arg, const unsigned char *record);
+
+/* A tree on its way. */
+struct index {
+	struct hdf5_image *image;
+	unsigned type;
+	size_t node, record;
+	size_t count_width, all_width[DEPTH_MAX + 1]; /* bytes of counts; by height */
+	record_fn fn;
+	void *arg;
+	struct error *err;
+};
+
+struct dense {
+	struct hdf5_image *image;
+	hdf5_bytes_fn fn;
+	void *arg;
+	struct error *err;
+	unsigned columns_bits, first_bits, direct_bits, rows; /* of the table */
+	size_t offset_width, length_width;		      /* in a place */
+	uint64_t root, huge;				      /* addresses */
+	uint64_t number, at, len; /* the huge object that is looked for; where it is */
+	bool found;
+};
+
+static int unsound(struct error *err, const char *what)
+{
+	return error_set(err, EIO, "%s", what);
+}
+
+/* Bytes that are all in the file. */
+static int read_bytes(struct hdf5_image *image, uint64_t address, unsigned char *buf,
+	uint64_t len, struct error *err)
+{
+	uint64_t off;
+
+	if (__builtin_add_overflow(address, image->base, &off) || off > image->size ||
+		len > image->size - off)
+		return unsound(err, "attributes beyond the end of the file");
+	if (!hdf5_step(image, 1 + len / STEP_BYTES))
+		return unsound(err, "attributes that are referred to too often");
+	return hdf5_image_read(image, off, buf, len, err);
+}
+
+static bool is_nowhere(const struct hdf5_image *image, uint64_t address)
+{
+	return address == UINT64_MAX >> (64 - 8 * image->address_size);
+}
+
+static unsigned log2_of(uint64_t n)
+{
+	return n == 0 ? 0 : 63 - (unsigned)__builtin_clzll(n);
+}
+
+static bool is_power(uint64_t n)
+{
+	return n != 0 && (n & (n - 1)) == 0;
+}
+
+/* Trees. */
+
+/* A node with `n` records, `height` above the leaves. */
+static int walk_node(struct index *t, uint64_t address, uint64_t n, unsigned height);
+
+static int walk_below(
+	struct index *t, const unsigned char *p, uint64_t n, unsigned height)
+{
+	size_t width = t->image->address_size;
+	int rc = 0;
+
+	for (uint64_t i = 0; rc == 0 && i <= n; i++) {
+		rc = walk_node(t, hdf5_little(p, width),
+			hdf5_little(p + width, t->count_width), height - 1);
+		p += width + t->count_width + t->all_width[height - 1];
+	}
+	return rc;
+}
+
+static int walk_node(struct index *t, uint64_t address, uint64_t n, unsigned height)
+{
+	size_t below = t->image->address_size + t->count_width;
+	unsigned char *node = malloc(t->node);
+	int rc = node == NULL ? error_set(t->err, ENOMEM, "not enough memory")
+			      : read_bytes(t->image, address, node, t->node, t->err);
+
+	below = height == 0 ? 0 : below + t->all_width[height - 1];
+	if (rc == 0 && (memcmp(node, height == 0 ? "BTLF" : "BTIN", 4) != 0 ||
+			       node[5] != t->type ||
+			       n > (t->node - NODE_AROUND) / (t->record + below) ||
+			       n * (t->record + below) + below > t->node - NODE_AROUND))
+		rc = unsound(t->err, "an index of attributes that does not add up");
+	for (uint64_t i = 0; rc == 0 && i < n; i++)
+		rc = t->fn(t->arg, node + NODE_PREFIX + i * t->record);
+	if (rc == 0 && height > 0)
+		rc = walk_below(t, node + NODE_PREFIX + n * t->record, n, height);
+	free(node);
+	return rc;
+}
+
+/* Counts take as many bytes as the most that a node of a height can have. */
+static bool measure(struct index *t, unsigned depth)
+{
+	uint64_t most, all, below;
+
+	if (depth > DEPTH_MAX || t->node < NODE_AROUND + t->record ||
+		t->node > t->image->size)
+		return false;
+	all = (t->node - NODE_AROUND) / t->record;
+	t->count_width = log2_of(all) / 8 + 1;
+	for (unsigned i = 1; i <= depth; i++) {
+		below = t->image->address_size + t->count_width + t->all_width[i - 1];
+		if (t->node < NODE_AROUND + below)
+			return false;
+		most = (t->node - NODE_AROUND - below) / (t->record + below);
+		if (__builtin_mul_overflow(most + 1, all, &all) ||
+			__builtin_add_overflow(all, most, &all))
+			return false;
+		t->all_width[i] = log2_of(all) / 8 + 1;
+	}
+	return true;
+}
+
+static int walk_tree(struct index *t, uint64_t address)
+{
+	size_t width = t->image->address_size;
+	unsigned char head[TREE_HEAD];
+	unsigned depth;
+	int rc = read_bytes(t->image, address, head, 18 + width, t->err);
+
+	if (rc < 0)
+		return rc;
+	t->node = hdf5_little(head + 6, 4);
+	depth = (unsigned)hdf5_little(head + 12, 2);
+	if (memcmp(head, "BTHD", 5) != 0 || head[5] != t->type ||
+		hdf5_little(head + 10, 2) != t->record || !measure(t, depth))
+		return unsound(t->err, "an index of attributes that does not add up");
+	if (is_nowhere(t->image, hdf5_little(head + 16, width)))
+		return 0;
+	return walk_node(t, hdf5_little(head + 16, width),
+		hdf5_little(head + 16 + width, 2), depth);
+}
+
+/* Heaps. */
+
+static bool take_table(struct dense *d, const unsigned char *p)
+{
+	size_t width = d->image->length_size;
+	uint64_t columns = hdf5_little(p, 2), first = hdf5_little(p + 2, width);
+	uint64_t direct = hdf5_little(p + 2 + width, width);
+	unsigned bits = (unsigned)hdf5_little(p + 2 + 2 * width, 2);
+
+	p += 6 + 2 * width;
+	d->root = hdf5_little(p, d->image->address_size);
+	d->rows = (unsigned)hdf5_little(p + d->image->address_size, 2);
+	d->columns_bits = log2_of(columns);
+	d->first_bits = log2_of(first);
+	d->direct_bits = log2_of(direct);
+	d->offset_width = (bits + 7) / 8;
+	return is_power(columns) && is_power(first) && is_power(direct) &&
+	       first <= direct && d->direct_bits <= DIRECT_BITS_MAX && bits < 64 &&
+	       d->direct_bits <= bits && d->first_bits + d->columns_bits <= bits &&
+	       d->first_bits + d->columns_bits <= d->direct_bits + 1 &&
+	       d->rows <= bits - d->first_bits - d->columns_bits + 1;
+}
+
+static int open_heap(struct dense *d, uint64_t address)
+{
+	size_t a = d->image->address_size, l = d->image->length_size;
+	size_t table = 14 + 10 * l + 2 * a;
+	unsigned char head[HEAP_HEAD];
+	size_t by_direct, by_most;
+	int rc = read_bytes(d->image, address, head, table + 8 + 2 * l + a, d->err);
+
+	if (rc < 0)
+		return rc;
+	if (memcmp(head, "FRHP", 5) != 0 || hdf5_little(head + 5, 2) != PLACE_LEN ||
+		!take_table(d, head + table))
+		return unsound(d->err, "a heap of attributes that does not add up");
+	if (hdf5_little(head + 7, 2) != 0)
+		return error_set(d->err, EOPNOTSUPP,
+			"attributes in a heap with filters are not supported");
+	d->huge = hdf5_little(head + 14 + l, a);
+	by_direct = (d->direct_bits + 7) / 8;
+	by_most = log2_of(hdf5_little(head + 10, 4)) / 8 + 1;
+	d->length_width = by_direct < by_most ? by_direct : by_most;
+	return 1 + d->offset_width + d->length_width <= PLACE_LEN
+		       ? 0
+		       : unsound(d->err, "a heap of attributes that does not add up");
+}
+
+/* The row of a block, and what is above it; `off` then counts from that row. */
+static unsigned find_row(const struct dense *d, uint64_t *off, unsigned *bits)
+{
+	unsigned first = d->first_bits + d->columns_bits;
+	unsigned row = *off >> first == 0 ? 0 : log2_of(*off) - first + 1;
+
+	*bits = d->first_bits + (row > 1 ? row - 1 : 0);
+	if (row > 0)
+		*off -= UINT64_C(1) << (first + row - 1);
+	return row;
+}
+
+/* Where the `len` bytes at `off` of the heap are in the file. */
+static int find_managed(struct dense *d, uint64_t off, uint64_t len, uint64_t *address)
+{
+	size_t width = d->image->address_size, head = 5 + width + d->offset_width;
+	unsigned rows = d->rows, bits = d->first_bits, row = 0;
+	unsigned char entry[8];
+	uint64_t at = d->root;
+	int rc;
+
+	while (rows > 0) {
+		row = find_row(d, &off, &bits);
+		if (row >= rows)
+			return unsound(d->err, "an attribute beyond the end of its heap");
+		rc = read_bytes(d->image,
+			at + head +
+				(((uint64_t)row << d->columns_bits) + (off >> bits)) *
+					width,
+			entry, width, d->err);
+		if (rc < 0)
+			return rc;
+		at = hdf5_little(entry, width);
+		off &= (UINT64_C(1) << bits) - 1;
+		rows = bits <= d->direct_bits
+			       ? 0
+			       : bits - d->first_bits - d->columns_bits + 1;
+	}
+	if (off >> bits != 0 || len > (UINT64_C(1) << bits) - off)
+		return unsound(d->err, "an attribute beyond the end of its heap");
+	return __builtin_add_overflow(at, off, address)
+		       ? unsound(d->err, "an attribute beyond the end of its heap")
+		       : 0;
+}
+
+/* address | length | number */
+static int take_huge(void *arg, const unsigned char *record)
+{
+	struct dense *d = arg;
+	size_t a = d->image->address_size, l = d->image->length_size;
+
+	if (d->found || hdf5_little(record + a + l, l) != d->number)
+		return 0;
+	d->found = true;
+	d->at = hdf5_little(record, a);
+	d->len = hdf5_little(record + a, l);
+	return 0;
+}
+
+static int find_huge(struct dense *d, uint64_t number)
+{
+	size_t a = d->image->address_size, l = d->image->length_size;
+	struct index tree = {.image = d->image,
+		.type = BY_NUMBER,
+		.record = a + 2 * l,
+		.fn = take_huge,
+		.arg = d,
+		.err = d->err};
+	int rc;
+
+	if (a + l < PLACE_LEN)
+		return error_set(d->err, EOPNOTSUPP,
+			"large attributes in a file of small addresses are not "
+			"supported");
+	d->number = number;
+	d->found = false;
+	rc = walk_tree(&tree, d->huge);
+	if (rc == 0 && !d->found)
+		rc = unsound(d->err, "a large attribute that is not in its heap");
+	return rc;
+}
+
+static int find_object(struct dense *d, const unsigned char *place)
+{
+	switch (place[0]) {
+	case 0x00:
+		d->len = hdf5_little(place + 1 + d->offset_width, d->length_width);
+		return find_managed(
+			d, hdf5_little(place + 1, d->offset_width), d->len, &d->at);
+	case 0x10: return find_huge(d, hdf5_little(place + 1, PLACE_LEN - 1));
+	default: return unsound(d->err, "an attribute in no place of its heap");
+	}
+}
+
+static int take_attribute(void *arg, const unsigned char *record)
+{
+	struct dense *d = arg;
+	unsigned char *bytes;
+	int rc;
+
+	if ((record[PLACE_LEN] & SHARED) != 0)
+		return error_set(d->err, EOPNOTSUPP,
+			"attributes that objects share are not supported");
+	rc = find_object(d, record);
+	if (rc < 0)
+		return rc;
+	if (d->len > d->image->size)
+		return unsound(d->err, "attributes beyond the end of the file");
+	bytes = malloc(d->len + 1);
+	rc = bytes == NULL ? error_set(d->err, ENOMEM, "not enough memory")
+			   : read_bytes(d->image, d->at, bytes, d->len, d->err);
+	if (rc == 0)
+		rc = d->fn(d->arg, bytes, d->len);
+	free(bytes);
+	return rc;
+}
+
+static int walk_attributes(struct dense *d, uint64_t address, unsigned type)
+{
+	struct index tree = {.image = d->image,
+		.type = type,
+		.record = type == BY_NAME ? 17 : 13,
+		.fn = take_attribute,
+		.arg = d,
+		.err = d->err};
+
+	return is_nowhere(d->image, address) ? 0 : walk_tree(&tree, address);
+}
+
+/* version | flags | [highest order] | heap | tree by name | [tree by order] */
+int hdf5_dense_attributes(struct hdf5_image *image, const struct hdf5_message *m,
+	hdf5_bytes_fn fn, void *arg, struct error *err)
+{
+	struct dense d = {.image = image, .fn = fn, .arg = arg, .err = err};
+	size_t width = image->address_size, at;
+	bool ordered;
+	int rc;
+
+	if (m->len < 2)
+		return unsound(err, "a list of attributes that is cut off");
+	ordered = (m->bytes[1] & 2) != 0;
+	at = (m->bytes[1] & 1) != 0 ? 4 : 2;
+	if (m->len < at + (ordered ? 3 : 2) * width)
+		return unsound(err, "a list of attributes that is cut off");
+	if (is_nowhere(image, hdf5_little(m->bytes + at, width)))
+		return 0;
+	rc = open_heap(&d, hdf5_little(m->bytes + at, width));
+	at += width;
+	if (rc == 0)
+		rc = walk_attributes(&d, hdf5_little(m->bytes + at, width), BY_NAME);
+	at += width;
+	if (rc == 0 && ordered)
+		rc = walk_attributes(&d, hdf5_little(m->bytes + at, width), BY_ORDER);
+	return rc;
+}
