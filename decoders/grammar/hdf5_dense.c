@@ -134,7 +134,7 @@ static int walk_node(struct index *t, uint64_t address, uint64_t n, unsigned hei
 /* Counts take as many bytes as the most that a node of a height can have. */
 static bool measure(struct index *t, unsigned depth)
 {
-	uint64_t most, all, below;
+	uint64_t all;
 
 	if (depth > DEPTH_MAX || t->node < NODE_AROUND + t->record ||
 		t->node > t->image->size)
@@ -142,7 +142,10 @@ static bool measure(struct index *t, unsigned depth)
 	all = (t->node - NODE_AROUND) / t->record;
 	t->count_width = log2_of(all) / 8 + 1;
 	for (unsigned i = 1; i <= depth; i++) {
-		below = t->image->address_size + t->count_width + t->all_width[i - 1];
+		uint64_t below = t->image->address_size + t->count_width +
+				 t->all_width[i - 1],
+			 most;
+
 		if (t->node < NODE_AROUND + below)
 			return false;
 		most = (t->node - NODE_AROUND - below) / (t->record + below);
@@ -238,16 +241,16 @@ static unsigned find_row(const struct dense *d, uint64_t *off, unsigned *bits)
 static int find_managed(struct dense *d, uint64_t off, uint64_t len, uint64_t *address)
 {
 	size_t width = d->image->address_size, head = 5 + width + d->offset_width;
-	unsigned rows = d->rows, bits = d->first_bits, row = 0;
+	unsigned rows = d->rows, bits = d->first_bits;
 	unsigned char entry[8];
 	uint64_t at = d->root;
-	int rc;
 
 	while (rows > 0) {
-		row = find_row(d, &off, &bits);
+		unsigned row = find_row(d, &off, &bits);
+
 		if (row >= rows)
 			return unsound(d->err, "an attribute beyond the end of its heap");
-		rc = read_bytes(d->image,
+		int rc = read_bytes(d->image,
 			at + head +
 				(((uint64_t)row << d->columns_bits) + (off >> bits)) *
 					width,
