@@ -301,13 +301,21 @@ static int read_content(const struct journal *journal, const struct record *reco
 		record->at + sums, err);
 }
 
+/* How many of a unit's bytes a file that ends at `end` has. A block may have reached the
+ * disk before the size that shows all of it. */
+static size_t bytes_there(uint64_t off, size_t len, uint64_t end)
+{
+	return off < end ? (size_t)least(len, end - off) : 0;
+}
+
 static int check_record(const struct record *record, const struct content *content,
-	const unsigned char *now, struct error *err)
+	const unsigned char *now, uint64_t end, struct error *err)
 {
 	for (size_t i = 0; i < journal_units(record->len); i++) {
 		size_t at = i * JOURNAL_UNIT, len = journal_unit_len(record->len, i);
+		size_t there = bytes_there(record->off + at, len, end);
 
-		if (memcmp(now + at, content->new + at, len) == 0 ||
+		if (memcmp(now + at, content->new + at, there) == 0 ||
 			libdeflate_crc32(0, now + at, len) == le32toh(content->sums[i]))
 			continue;
 		return error_set(err, EINVAL,
@@ -346,6 +354,13 @@ int journal_look(struct journal *journal, int container, struct error *err)
 	return shift_look(&journal->shift, container, err);
 }
 
+/* Where the container ends, gap included. */
+static uint64_t end_of(const struct journal *journal, const struct source *file)
+{
+	return source_size(file) == journal->new_size ? journal->new_size
+						      : journal_size_before(journal);
+}
+
 int journal_fits(struct journal *journal, int container, struct error *err)
 {
 	struct content *content = malloc(sizeof *content);
@@ -366,7 +381,8 @@ int journal_fits(struct journal *journal, int container, struct error *err)
 			code = shift_read(&journal->shift, file, record->off, now,
 				record->len, err);
 		if (code == 0)
-			code = check_record(record, content, now, err);
+			code = check_record(
+				record, content, now, end_of(journal, file), err);
 	}
 	free(content);
 	free(now);

@@ -202,6 +202,33 @@ static void sizes(void)
 	}
 }
 
+/* A disk takes blocks and sizes in its own order. */
+static void grown_late(void)
+{
+	struct edit edit;
+	char *mixed = malloc(SIZE);
+	int fd;
+
+	unit_begin(
+		"new bytes just before the old end count though the size is the old one");
+	edit_begin(&edit);
+	edit_write(&edit, SIZE - 4, "the last four, and more");
+	edit_end(&edit);
+	memcpy(mixed, edit.before, SIZE);
+	memcpy(mixed + SIZE - 4, edit.after + SIZE - 4, 4);
+	fd = memory_file(mixed, SIZE);
+	CHECK_INT(journal_fits(edit.journal, fd, NULL), 0);
+	CHECK_INT(journal_apply(edit.journal, fd, NULL), 0);
+	CHECK(file_is(fd, edit.after, edit.after_len));
+	close(fd);
+	mixed[SIZE - 1] ^= 1;
+	fd = memory_file(mixed, SIZE);
+	CHECK_INT(journal_fits(edit.journal, fd, NULL), -EINVAL);
+	close(fd);
+	free(mixed);
+	edit_done(&edit);
+}
+
 static void mixtures(void)
 {
 	struct edit edit;
@@ -363,6 +390,7 @@ int main(void)
 	writing();
 	nothing();
 	sizes();
+	grown_late();
 	mixtures();
 	damages();
 	overlays();
