@@ -34,6 +34,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Below it, an edit is so quick that it need not be the quickest. */
+#define LARGE ((uint64_t)64 << 20)
+/* Bytes that are compared to guess how much of a large edit is new, and how often. */
+#define SAMPLE 512
+#define SAMPLES 64
+
 int commit_check_identity(struct commit *commit, struct error *err)
 {
 	int code = container_changed(commit->c, err);
@@ -135,6 +141,32 @@ static bool may_shift(struct commit *commit)
 	       !lock_is_shared(c->fd) && shift_allowed(c->fd, commit->shift.old_size);
 }
 
+/* Whether a piece of the outcome is not what is there now; what cannot be read is not. */
+static bool differs_at(const struct commit *commit, uint64_t off)
+{
+	unsigned char now[SAMPLE], new[SAMPLE];
+	struct source *old = plan_source_old(commit->plan);
+
+	if (off + SAMPLE > source_size(old))
+		return true;
+	return source_read(old, off, now, SAMPLE, NULL) == 0 &&
+	       source_read(commit->outcome, off, new, SAMPLE, NULL) == 0 &&
+	       memcmp(now, new, SAMPLE) != 0;
+}
+
+/* A patch writes what changes twice, a new file all that there is once. */
+static bool is_cheaper_anew(const struct commit *commit)
+{
+	uint64_t size = plan_size(commit->plan);
+	unsigned differ = 0;
+
+	if (size < LARGE || bytes_kept(commit->plan) > size / 2)
+		return false;
+	for (unsigned i = 0; i < SAMPLES; i++)
+		differ += differs_at(commit, size / SAMPLES * i);
+	return differ > SAMPLES / 2;
+}
+
 /* Whether to patch: 1, 0 to rewrite, -EOPNOTSUPP for neither. */
 static int choose(struct commit *commit, struct error *err)
 {
@@ -159,17 +191,17 @@ static int choose(struct commit *commit, struct error *err)
 			"%s: this edit needs a new file, and it cannot be replaced: %s",
 			c->path, means->no_rewrite);
 	return patch && c->mode == COMMIT_AUTO && means->alignment == 0 &&
-	       !lock_is_shared(c->fd);
+	       !is_cheaper_anew(commit) && !lock_is_shared(c->fd);
 }
 
-/* What no look could tell is found out by trying: a file that cannot be replaced, or one
- * in which no gap can be opened. */
+/* What no look could tell is found out by trying: a file that cannot be replaced or for
+ * which there is no room, or one in which no gap can be opened. */
 
 static int anew(struct commit *commit, struct error *err)
 {
 	int code = commit_rewrite(commit, err);
 
-	if (code == -EOPNOTSUPP && commit->c->mode == COMMIT_AUTO &&
+	if ((code == -EOPNOTSUPP || code == -ENOSPC) && commit->c->mode == COMMIT_AUTO &&
 		plan_patches(commit->plan) && commit->c->means.no_patch[0] == '\0')
 		return commit_patch(commit, err);
 	return code;

@@ -22,7 +22,7 @@
 
 #define LEAST_ALIGNMENT 4096
 /* Bytes that the kernel is asked to copy at a time. */
-#define KERNEL_PIECE (1u << 30)
+#define KERNEL_PIECE (16u << 20)
 
 static int clone_range(int from, int to, uint64_t from_off, uint64_t to_off, uint64_t len)
 {
@@ -106,6 +106,7 @@ static int copy_bytes(const struct copy *copy, uint64_t from_off, uint64_t to_of
 		if (n <= 0)
 			return copy_in_memory(
 				copy, (uint64_t)in, (uint64_t)out, len, err);
+		file_written(copy->to, (uint64_t)(out - n), (uint64_t)n);
 		len -= (uint64_t)n;
 	}
 	return 0;

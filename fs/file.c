@@ -9,6 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Bytes that a disk takes a while for. */
+#define MUCH ((uint64_t)512 * 1024)
+
 void file_close(int *fd)
 {
 	/* What had to reach the disk was synced before; close() has nothing to add. */
@@ -57,6 +60,14 @@ int file_read(
 	return 0;
 }
 
+void file_written(int fd, uint64_t off, uint64_t len)
+{
+	/* A hint: what goes wrong, the sync says. */
+	if (len >= MUCH)
+		(void)sync_file_range(
+			fd, (off_t)off, (off_t)len, SYNC_FILE_RANGE_WRITE);
+}
+
 int file_write(int fd, const char *name, const void *buf, size_t len, uint64_t off,
 	struct error *err)
 {
@@ -74,6 +85,7 @@ int file_write(int fd, const char *name, const void *buf, size_t len, uint64_t o
 				len, off, strerror(n < 0 ? errno : EIO));
 		done += (size_t)n;
 	}
+	file_written(fd, off, len);
 	return 0;
 }
 

@@ -68,6 +68,7 @@ static const int always[] = {
 	SYS_fallocate,
 	SYS_fsync,
 	SYS_fdatasync,
+	SYS_sync_file_range,
 	SYS_copy_file_range,
 	SYS_fadvise64,
 	SYS_getdents64,
