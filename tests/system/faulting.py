@@ -22,8 +22,8 @@ import h5py
 
 from edits import edit, kinds
 from formats import FORMATS, Format, by_layer, grid, load_hdf5
-from testing import TEST_DIR, WEIGHTFS, read, write
-from tracing import (IDLE, MOVING, NO_FILE, SECONDS, SLOW, Session, calls_in, inject, wait_until, was_met)
+from testing import TEST_DIR, WEIGHTFS, leftovers, read, wait_until, write
+from tracing import (IDLE, MOVING, NO_FILE, SECONDS, SLOW, Session, calls_in, inject, was_met)
 
 MODES = ("rewrite", "patch")
 ERRORS = ("EIO", "ENOSPC", "EINTR")
@@ -78,11 +78,6 @@ def attempt(function):
         return os.waitstatus_to_exitcode(ended[1])
     os.kill(pid, signal.SIGKILL)
     return None
-
-
-def leftovers(folder):
-    """What lies beside the model that a commit or a recovery may have left."""
-    return sorted(name for name in os.listdir(folder) if name.startswith(".weightfs-"))
 
 
 def recover(model):
@@ -164,7 +159,7 @@ class Lab:
             return False
         self.new = read(outcome.model)
         self.calls = calls_in(self.trace())
-        self.check(not outcome.code and not outcome.status and self.new != self.old and not leftovers(self.folder),
+        self.check(not outcome.code and not outcome.status and self.new != self.old and not leftovers(outcome.model),
                    "without a fault", outcome)
         self.opens()
         self.find_times(begin)
@@ -195,14 +190,14 @@ class Lab:
         return said if status or "read-only" in said else ""
 
     def take_torn(self, outcome):
-        journals = [name for name in leftovers(self.folder) if name.endswith(".journal")]
+        journals = [name for name in leftovers(outcome.model) if name.endswith(".journal")]
         if journals and read(outcome.model) not in self.torn:
             self.torn[read(outcome.model)] = (journals[0], read(self.folder, journals[0]))
 
     def judge(self, fault, outcome, by_mounting):
         """All that must be true afterwards."""
         problem = self.settle(outcome, by_mounting)
-        state, left = self.state(outcome.model, fault.what != "signal=KILL"), leftovers(self.folder)
+        state, left = self.state(outcome.model, fault.what != "signal=KILL"), leftovers(outcome.model)
         reported = outcome.code or outcome.status
         what = f"{fault.what} at {fault.call.name} {fault.call.when}" if fault.call else fault.what
         good = [self.check(not problem, what, "recovery: " + problem),
@@ -265,11 +260,11 @@ class Lab:
         kind = "recovery " + fault.what
         what = f"{kind} at {fault.call.name} {fault.call.when}"
         state = self.state(model)
-        good = [self.check(result.returncode != 0 or (state == "new" and not leftovers(self.folder)), what,
+        good = [self.check(result.returncode != 0 or (state == "new" and not leftovers(model)), what,
                            f"it said {result.stdout} {result.stderr}, and the model is {state}")]
         again = recover(model)
-        good.append(self.check(again.returncode == 0 and self.state(model) == "new" and not leftovers(self.folder),
-                               what, f"then {again.stdout}{again.stderr}{leftovers(self.folder)} {self.state(model)}"))
+        good.append(self.check(again.returncode == 0 and self.state(model) == "new" and not leftovers(model),
+                               what, f"then {again.stdout}{again.stderr}{leftovers(model)} {self.state(model)}"))
         self.tried[kind] += 1
         self.survived[kind] += all(good)
 

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 from formats import NOTE, grid
-from testing import TEST_DIR, WEIGHTFS, read
+from testing import TEST_DIR, WEIGHTFS, leftovers, read
 from tracing import SECONDS, Session
 
 LAYERS, WEIGHTS = 2, 4  # one for each writer, and one reader each
@@ -121,5 +121,4 @@ def judge(form, model, acknowledged):
         now = number_of(found[weight])
         if now not in (number, number + 1):
             problems.append(f"{weight}: {number} was acknowledged, found {now}")
-    left = [name for name in os.listdir(os.path.dirname(model)) if name.startswith(".weightfs-")]
-    return problems + ([f"left: {left}"] if left else [])
+    return problems + [f"left: {name}" for name in leftovers(model)]

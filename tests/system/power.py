@@ -25,7 +25,7 @@ import threading
 import time
 
 import formats
-from testing import TEST_DIR, WEIGHTFS, ok, run, shell
+from testing import TEST_DIR, WEIGHTFS, ok, read, run, shell, wait_until
 
 SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32): of ext4 and XFS
 FLAGS = {"as by a freeze": 0, "log flushed": 1, "nothing flushed": 2}
@@ -86,11 +86,13 @@ def mounted(disk, name="point"):
 
 def insist(*command):
     """Loop devices are taken by others in between, and mounts are busy for a moment."""
-    for _ in range(200):
+    done = None
+
+    def decided():
+        nonlocal done
         done = run(*command)
-        if not done.returncode or "wrong fs type" in done.stderr:
-            break
-        time.sleep(0.05)
+        return not done.returncode or "wrong fs type" in done.stderr
+    wait_until(decided)
     assert not done.returncode, (command, done.stderr)
     return done.stdout.strip()
 
@@ -240,15 +242,9 @@ def serve(model, options):
     os.makedirs(point, exist_ok=True)
     daemon = subprocess.Popen([WEIGHTFS, "-f", "-o", options, model, point],
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not os.path.ismount(point):
-        assert daemon.poll() is None, "weightfs ended"
-        time.sleep(0.005)
+    wait_until(lambda: os.path.ismount(point) or daemon.poll() is not None)
+    assert daemon.poll() is None, "weightfs ended"
     return daemon, point
-
-
-def read(path):
-    with open(path, "rb") as file:
-        return file.read()
 
 
 def play(folder, name, options, edits, told):
@@ -267,7 +263,7 @@ def play(folder, name, options, edits, told):
             told(~i)
             states.append(read(model))
     finally:
-        run("umount", point)
+        wait_until(lambda: daemon.poll() is not None or not run("umount", point).returncode)
         daemon.wait()
     return states
 
@@ -288,9 +284,8 @@ def remembering(image, log):
     folder = os.path.join(TEST_DIR, "remembering")
     os.makedirs(folder, exist_ok=True)
     process = subprocess.Popen([os.path.join(TEST_DIR, "writelog"), image, log, folder])
-    while not os.path.ismount(folder):
-        assert process.poll() is None, "writelog ended"
-        time.sleep(0.005)
+    wait_until(lambda: os.path.ismount(folder) or process.poll() is not None)
+    assert process.poll() is None, "writelog ended"
     try:
         device = insist("losetup", "-f", "--show", os.path.join(folder, "disk"))
         try:

@@ -4,12 +4,14 @@ A test is a program that says `ok - sentence` or `not ok - sentence (why)` for e
 behaviour; tests/run gives it TEST_DIR, FIXTURES and WEIGHTFS.
 """
 
+import errno
 import json
+import math
 import os
 import shutil
-import struct
 import subprocess
 import sys
+import time
 import traceback
 import typing
 
@@ -46,6 +48,46 @@ def raises(sentence, number, function):
            f"expected {os.strerror(number)}, found {error.strerror}")
         return
     ok(sentence, False, f"expected {os.strerror(number)}, it succeeded")
+
+
+def wait_until(condition, seconds=60):
+    """Whether it comes true in that time, which only a failure takes.
+
+    What another mount or program changes is seen a moment later, and not at once everywhere: a
+    name is gone or stale until it is looked up again (ENOENT, ESTALE), and a READ that is under
+    way is answered with the new text, which the kernel pads with zeros, or cuts, to the length
+    of the old one (ValueError). So a condition that raises one of these is not true yet.
+    """
+    end, pause = time.monotonic() + seconds, 0.001
+    while True:
+        try:
+            if condition():
+                return True
+        except ValueError:
+            pass
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ESTALE):
+                raise
+        if time.monotonic() > end:
+            return False
+        time.sleep(pause)
+        pause = min(pause * 2, 0.05)
+
+
+def becomes(sentence, show, expected, seconds=60):
+    """What is shown is as expected at last; it is judged as it was seen then, not looked at again."""
+    found = None
+
+    def is_as_expected():
+        nonlocal found
+        try:
+            found = show()
+        except (OSError, ValueError) as error:
+            found = error
+            raise
+        return found == expected
+    wait_until(is_as_expected, seconds)
+    same(sentence, found, expected)
 
 
 def run(*command, data=None, cwd=None, env=None):
@@ -127,7 +169,7 @@ class Mount:
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
                 arguments = read(f"/proc/{pid}/cmdline").split(b"\0")[:-1]
-                if arguments and arguments[0] == WEIGHTFS.encode() and arguments[-1] == self.path.encode():
+                if arguments and arguments[0].endswith(b"/weightfs") and arguments[-1] == self.path.encode():
                     parents[int(pid)] = int(text(f"/proc/{pid}/stat").rsplit(") ", 1)[1].split()[1])
             except OSError:  # it ended
                 pass
@@ -166,37 +208,40 @@ SAFETENSORS_BITS = {
 }
 
 
+def expect(condition, what):
+    if not condition:
+        raise ValueError(what)
+
+
 def no_duplicates(pairs):
-    names = [name for name, _ in pairs]
-    assert len(names) == len(set(names)), "duplicate keys"
+    expect(len(pairs) == len({name for name, _ in pairs}), "duplicate keys")
     return dict(pairs)
 
 
 def safetensors(path):
-    """(metadata, {name: (dtype, shape, bytes)}); refuses what the official loader refuses."""
+    """(metadata, {name: (dtype, shape, bytes)}); what the official loader refuses is a ValueError."""
     data = read(path)
-    size = struct.unpack("<Q", data[:8])[0]
-    assert 8 + size <= len(data) and size <= 100_000_000, "header size"
-    assert data[8:9] == b"{", "the header begins with {"
+    size = int.from_bytes(data[:8], "little")
+    expect(8 + size <= len(data) and size <= 100_000_000, "header size")
+    expect(data[8:9] == b"{", "the header begins with {")
     header = json.loads(data[8:8 + size], object_pairs_hook=no_duplicates)
     metadata = header.pop("__metadata__", None)
-    assert metadata is None or all(isinstance(v, str) for v in metadata.values()), "metadata"
+    expect(metadata is None or all(isinstance(v, str) for v in metadata.values()), "metadata")
     body, tensors, end = data[8 + size:], {}, 0
     for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
         first, last = entry["data_offsets"]
-        count = 1
-        for dimension in entry["shape"]:
-            count *= dimension
-        assert first == end, f"{name}: a gap or an overlap"
-        assert (last - first) * 8 == count * SAFETENSORS_BITS[entry["dtype"]], f"{name}: size"
+        count = math.prod(entry["shape"])
+        expect(first == end, f"{name}: a gap or an overlap")
+        expect((last - first) * 8 == count * SAFETENSORS_BITS[entry["dtype"]], f"{name}: size")
         tensors[name] = (entry["dtype"], entry["shape"], body[first:last])
         end = last
-    assert end == len(body), "bytes behind the last tensor"
+    expect(end == len(body), "bytes behind the last tensor")
     return metadata, tensors
 
 
 def hdf5(path):
-    """What h5py reads of a file: {"object": (dtype, shape, bytes), "object@attribute": text}."""
+    """What h5py reads of a file: {"object": (dtype, shape, bytes), "object@attribute": text}; what it cannot
+    read is a ValueError."""
     import h5py  # pylint: disable=import-outside-toplevel
     found = {}
 
@@ -206,9 +251,12 @@ def hdf5(path):
             value = item[()]
             found[name] = (str(item.dtype), item.shape, value.tobytes() if hasattr(value, "tobytes") and not item.dtype.hasobject
                            else str(value))
-    with h5py.File(path, "r") as file:
-        visit("", file)
-        file.visititems(visit)
+    try:
+        with h5py.File(path, "r") as file:
+            visit("", file)
+            file.visititems(visit)
+    except (OSError, RuntimeError, KeyError) as error:
+        raise ValueError(f"{path}: {error}") from error
     return found
 
 
@@ -260,8 +308,7 @@ FORMATS = (
 
 def leftovers(path):
     """What a commit may have forgotten beside a model."""
-    folder = os.path.dirname(path)
-    return [name for name in os.listdir(folder) if name.startswith(".weightfs-")]
+    return sorted(name for name in os.listdir(os.path.dirname(path)) if name.startswith(".weightfs-"))
 
 
 def main(*tests):

@@ -13,9 +13,8 @@ import re
 import select
 import signal
 import subprocess
-import time
 
-from testing import WEIGHTFS
+from testing import WEIGHTFS, text, wait_until
 
 # LeakSanitizer traces its own process at the end, which one that is traced cannot do.
 os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
@@ -51,15 +50,6 @@ def can_trace():
         return False
 
 
-def wait_until(condition, seconds=SECONDS):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.002)
-    return True
-
-
 def calls_in(trace):
     """The calls that strace recorded, each with its number among those of its name."""
     counts, calls = collections.Counter(), []
@@ -75,8 +65,8 @@ def calls_in(trace):
 def was_met(trace):
     """Whether the fault that was asked for came to pass."""
     with open(trace, encoding="utf-8", errors="replace") as file:
-        text = file.read()
-    return "(INJECTED)" in text or "killed by SIGKILL" in text or text.rstrip().endswith("= ?")
+        said = file.read()
+    return "(INJECTED)" in said or "killed by SIGKILL" in said or said.rstrip().endswith("= ?")
 
 
 def inject(call, fault):
@@ -100,14 +90,14 @@ class Session:
             self.daemon = int(file.read().split()[0])
 
     def thread(self):
-        folder = f"/proc/{self.daemon}/task"
-        for _ in range(SECONDS * 100):  # it says its name when it first runs
-            for task in os.listdir(folder):
-                with open(f"{folder}/{task}/comm", encoding="ascii") as file:
-                    if file.read().strip() == THREAD:
-                        return int(task)
-            time.sleep(0.01)
-        raise RuntimeError("no thread that commits was found")
+        folder, found = f"/proc/{self.daemon}/task", []
+
+        def has_said_its_name():  # as it does when it first runs
+            found[:] = [int(task) for task in os.listdir(folder) if text(folder, task, "comm").strip() == THREAD]
+            return found
+        if not wait_until(has_said_its_name, SECONDS):
+            raise RuntimeError("no thread that commits was found")
+        return found[0]
 
     def strace(self, output, *arguments):
         self.helper = subprocess.Popen(  # pylint: disable=consider-using-with
