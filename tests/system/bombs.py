@@ -1,6 +1,6 @@
 """Containers that no honest program writes: few bytes that would be much, and lies.
 
-BOMBS has (what, suffix, make(path)); a new format joins with lines of its own. What is said
+BOMBS has (format, what, make(path)); a new format joins with lines of its own. What is said
 of one is said of each: see hostile-doors.
 """
 
@@ -12,26 +12,21 @@ import zlib
 import h5py
 import numpy
 
+from formats import named
+
+SAFETENSORS, HDF5 = named("safetensors"), named("HDF5")
 BOMBS = []
 LATEST = ("latest", "latest")
 W = bytes(range(16))
 
 
-def bomb(what, suffix):
-    """Puts the function below into the table."""
-    def add(make):
-        BOMBS.append((what, suffix, make))
-        return make
-    return add
-
-
 def h5_bomb(what, **how):
-    """The same for a function that fills an open HDF5 file."""
+    """Puts the function below into the table, which fills an open HDF5 file."""
     def add(fill):
         def make(path):
             with h5py.File(path, "w", **how) as file:
                 fill(file)
-        BOMBS.append((what, "h5", make))
+        BOMBS.append((HDF5, what, make))
         return fill
     return add
 
@@ -46,11 +41,11 @@ def entry(begin=0, end=16, dtype="F32", shape=(4,)):
     return {"dtype": dtype, "shape": list(shape), "data_offsets": [begin, end]}
 
 
-def saves(what, suffix, data):
+def saves(what, data):
     def make(path):
         with open(path, "wb") as file:
             file.write(data)
-    BOMBS.append((what, suffix, make))
+    BOMBS.append((SAFETENSORS, what, make))
 
 
 def safetensors():
@@ -63,7 +58,7 @@ def safetensors():
                        ("objects 100,000 deep", container('{"a":' * 100_000)),
                        ("metadata 1,000 deep", container('{"__metadata__":{"a":' + "[" * 1000 + "]" * 1000 + "}}")),
                        ("a name of 10,000 folders", container({"." * 10_000: entry()}, W))):
-        saves(what, "safetensors", data)
+        saves(what, data)
     # Ranges that overlap, overflow or lie.
     for what, header in (("ranges that overlap", {"a": entry(0, 12, shape=(3,)), "b": entry(4, 16, shape=(3,))}),
                          ("a range beyond the end", {"a": entry(0, 1 << 40, shape=(1 << 38,))}),
@@ -72,16 +67,16 @@ def safetensors():
                          ("a shape that overflows", {"a": entry(shape=(1 << 32, 1 << 32, 4))}),
                          ("a shape that overflows to the right size", {"a": entry(shape=(1 << 62, 4, 4))}),
                          ("a rank of 10,000", {"a": entry(0, 4, shape=(1,) * 10_000)})):
-        saves(what, "safetensors", container(header, W))
+        saves(what, container(header, W))
     one = json.dumps(entry(0, 8, shape=(2,)))
-    saves("one name three times", "safetensors",
+    saves("one name three times",
           container('{"a":%s,"a":%s,"a":%s}' % (one, json.dumps(entry(8, 16, shape=(2,))), one), W))
-    saves("metadata of one key 1,000 times", "safetensors",
+    saves("metadata of one key 1,000 times",
           container('{"__metadata__":{' + ",".join(['"k":"v"'] * 1000) + '},"a":%s}' % json.dumps(entry()), W))
     names = ["..", "../../etc/passwd", "/etc/passwd", "a/../b", ".", "", "a\0b", "a\nb", "\r\x1b[2J", "\u202egnp",
              "\u200f", "\x7f", "\x9b31m", "x" * 10_000, "a." * 1000, "%2F", "%=2", "config", "a.bin", "\ud800"]
     header = {name: entry(16 * i, 16 * i + 16) for i, name in enumerate(names)}
-    saves("names that lead out, act on a terminal, or are very long", "safetensors", container(header, W * len(names)))
+    saves("names that lead out, act on a terminal, or are very long", container(header, W * len(names)))
 
 
 safetensors()
@@ -227,7 +222,7 @@ def patched(what, fill, *changes, **how):
             data[at:at + len(new)] = new
         with open(path, "wb") as file:
             file.write(data)
-    BOMBS.append((what, "h5", make))
+    BOMBS.append((HDF5, what, make))
 
 
 def small(file):
@@ -249,9 +244,9 @@ for what, sign, off in (("a tree of a group", b"TREE\0", 5), ("a tree of chunks"
     patched(f"{what} of 65,535 children", small, (sign, off + 1, b"\xff\xff"))
 
 
-def make_bomb(make, suffix, folder):
+def make_bomb(form, make, folder):
     """Makes one of the table; its path."""
-    path = os.path.join(folder, "bomb." + suffix)
+    path = os.path.join(folder, "bomb" + form.suffix)
     if os.path.exists(path):
         os.remove(path)
     make(path)

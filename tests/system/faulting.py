@@ -21,7 +21,7 @@ import time
 import h5py
 
 from edits import edit, kinds
-from formats import FORMATS, Format, by_layer, grid, load_hdf5
+from formats import FORMATS, by_layer, grid, named
 from testing import TEST_DIR, WEIGHTFS, leftovers, read, wait_until, write
 from tracing import (IDLE, MOVING, NO_FILE, SECONDS, SLOW, Session, calls_in, inject, was_met)
 
@@ -47,7 +47,7 @@ def make_chunked(path, weights, note):
                 file.create_dataset(f"{layer}/{weight}", data=array, chunks=(5,), compression="gzip", shuffle=True)
 
 
-ALL = (*FORMATS, Format("compressed HDF5", ".h5", make_chunked, load_hdf5, True))
+ALL = (*FORMATS, named("HDF5")._replace(name="compressed HDF5", make=make_chunked))
 
 
 def cases():

@@ -1,28 +1,65 @@
 """The formats that can be written, for tests that are about all of them: one table.
 
-A model here is layers of small weights and a note, whatever the container: the tree
-has layers/LAYER/WEIGHT.bin, and metadata.json has the note. What a test says of one
-format it says of each; a new format joins by a line in FORMATS.
+What a test says of one format it says of each; a new format joins by an entry in FORMATS. It
+says how to make a model of layers of small weights and a note (the tree has
+layers/LAYER/WEIGHT.bin, and metadata.json has the note), how another program than ours reads
+one, and which of the fixtures to edit.
 """
 
-import collections
 import functools
 import json
 import os
 import struct
+import typing
 
 import h5py
 import numpy
 
-from testing import TEST_DIR, safetensors
+from testing import FIXTURES, TEST_DIR, fixture, safetensors
 
 NOTE = "as trained"
 ELEMENTS = 16  # float32 each
 
-# make(path, weights, note): weights are {(layer, weight): array}, in order.
-# load(path): (note, {(layer, weight): bytes}) as another program than ours reads it.
-# grows: whether weights can be added and removed.
-Format = collections.namedtuple("Format", "name suffix make load grows")
+
+class Format(typing.NamedTuple):
+    """A format that can be written."""
+
+    name: str
+    suffix: str
+    make: typing.Callable  # make(path, weights, note): weights are {(layer, weight): array}, in order
+    load: typing.Callable  # load(path): (note, {(layer, weight): bytes}), of what was made
+    state: typing.Callable  # state(path): all of any model, in one dictionary; else a ValueError
+    grows: bool  # whether weights can be added and removed
+    # A fixture; the fuzz target is called as its folder.
+    fixture: str
+    document: str  # the path of one of its documents, a value in it as text, and another one
+    old: str
+    new: str
+    jq: str  # what jq does to change it
+    value: str  # the name of it in state()
+    tensor: str  # the name of a tensor in state(), and its path
+    path: str
+
+    def copy(self, name):
+        """A writable copy of the fixture in the test's folder."""
+        return fixture(self.fixture, name + os.path.splitext(self.fixture)[1])
+
+    def edited(self, before):
+        """The state with the value changed."""
+        text_of, old, new = before[self.value], self.old, self.new
+        if old not in text_of:
+            old, new = (part.split(": ")[1].strip('"') for part in (old, new))
+        assert text_of.count(old) == 1, text_of
+        return {**before, self.value: text_of.replace(old, new)}
+
+    def folder(self):
+        """Where its fixtures are, below FIXTURES."""
+        return os.path.dirname(self.fixture)
+
+    def fixtures(self):
+        """The paths of all that are not hostile."""
+        folder, suffix = os.path.join(FIXTURES, self.folder()), os.path.splitext(self.fixture)[1]
+        return sorted(os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(suffix))
 
 
 def make_safetensors(path, weights, note):
@@ -40,6 +77,11 @@ def make_safetensors(path, weights, note):
 def load_safetensors(path):
     metadata, tensors = safetensors(path)
     return metadata["note"], {tuple(name.rsplit(".", 1)): tensor[2] for name, tensor in tensors.items()}
+
+
+def state_of_safetensors(path):
+    metadata, tensors = safetensors(path)
+    return {**{f"@{key}": value for key, value in (metadata or {}).items()}, **tensors}
 
 
 def by_layer(weights):
@@ -62,6 +104,25 @@ def load_hdf5(path):
     with h5py.File(path, "r") as file:
         return file.attrs["note"], {(layer, weight): item[()].tobytes()
                                     for layer, group in file.items() for weight, item in group.items()}
+
+
+def state_of_hdf5(path):
+    """What h5py reads of a file: {"object": (dtype, shape, bytes), "object@attribute": text}."""
+    found = {}
+
+    def visit(name, item):
+        found.update({f"{name}@{key}": str(value) for key, value in item.attrs.items()})
+        if isinstance(item, h5py.Dataset) and item.shape is not None:
+            value = item[()]
+            raw = hasattr(value, "tobytes") and not item.dtype.hasobject
+            found[name] = (str(item.dtype), item.shape, value.tobytes() if raw else str(value))
+    try:
+        with h5py.File(path, "r") as file:
+            visit("", file)
+            file.visititems(visit)
+    except (OSError, RuntimeError, KeyError) as error:
+        raise ValueError(f"{path}: {error}") from error
+    return found
 
 
 def make_keras(path, weights, note):
@@ -92,10 +153,21 @@ def load_keras(path):
 
 
 FORMATS = (
-    Format("safetensors", ".safetensors", make_safetensors, load_safetensors, True),
-    Format("Keras HDF5", ".h5", make_keras, load_keras, False),
-    Format("HDF5", ".hdf5", make_hdf5, load_hdf5, True),
+    Format(name="safetensors", suffix=".safetensors", make=make_safetensors, load=load_safetensors,
+           state=state_of_safetensors, grows=True, fixture="safetensors/metadata.safetensors", document="metadata.json",
+           old='"epoch": "3"', new='"epoch": "42"', jq='.epoch = "42"', value="@epoch", tensor="w", path="layers/w"),
+    Format(name="Keras HDF5", suffix=".h5", make=make_keras, load=load_keras, state=state_of_hdf5, grows=False,
+           fixture="keras/keras3_functional.h5", document="layers/drop/config.json", old='"rate": 0.5', new='"rate": 0.25',
+           jq=".config.rate = 0.25", value="@model_config", tensor="model_weights/conv/conv/kernel", path="layers/conv/kernel"),
+    Format(name="HDF5", suffix=".hdf5", make=make_hdf5, load=load_hdf5, state=state_of_hdf5, grows=True,
+           fixture="hdf5/tensors.h5", document="metadata.json", old='"framework": "none"', new='"framework": "another"',
+           jq='.framework = "another"', value="@framework", tensor="head", path="layers/head"),
 )
+
+
+def named(name):
+    """One of the table, for a test that is about no other."""
+    return next(kind for kind in FORMATS if kind.name == name)
 
 
 def grid(layers, weights):

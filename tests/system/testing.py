@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 import traceback
-import typing
 
 WEIGHTFS = os.environ["WEIGHTFS"]
 FIXTURES = os.environ["FIXTURES"]
@@ -237,73 +236,6 @@ def safetensors(path):
         end = last
     expect(end == len(body), "bytes behind the last tensor")
     return metadata, tensors
-
-
-def hdf5(path):
-    """What h5py reads of a file: {"object": (dtype, shape, bytes), "object@attribute": text}; what it cannot
-    read is a ValueError."""
-    import h5py  # pylint: disable=import-outside-toplevel
-    found = {}
-
-    def visit(name, item):
-        found.update({f"{name}@{key}": str(value) for key, value in item.attrs.items()})
-        if isinstance(item, h5py.Dataset) and item.shape is not None:
-            value = item[()]
-            found[name] = (str(item.dtype), item.shape, value.tobytes() if hasattr(value, "tobytes") and not item.dtype.hasobject
-                           else str(value))
-    try:
-        with h5py.File(path, "r") as file:
-            visit("", file)
-            file.visititems(visit)
-    except (OSError, RuntimeError, KeyError) as error:
-        raise ValueError(f"{path}: {error}") from error
-    return found
-
-
-def state(path):
-    """All of a model as its official loader reads it, in one dictionary."""
-    if not path.endswith(".safetensors"):
-        return hdf5(path)
-    metadata, tensors = safetensors(path)
-    return {**{f"@{key}": value for key, value in (metadata or {}).items()}, **tensors}
-
-
-class Format(typing.NamedTuple):
-    """A format that can be written: a fixture, a value in one of its documents as text, what jq
-    does to change it, the name of it and of a tensor in state(), and the tensor's path."""
-
-    name: str
-    fixture: str
-    document: str
-    old: str
-    new: str
-    jq: str
-    value: str
-    tensor: str
-    path: str
-    fixed: bool = False  # no weight can be added or removed
-
-    def copy(self, name):
-        """A writable copy of the fixture."""
-        return fixture(self.fixture, name + os.path.splitext(self.fixture)[1])
-
-    def edited(self, before):
-        """The state with the value changed."""
-        text_of, old, new = before[self.value], self.old, self.new
-        if old not in text_of:
-            old, new = (part.split(": ")[1].strip('"') for part in (old, new))
-        assert text_of.count(old) == 1, text_of
-        return {**before, self.value: text_of.replace(old, new)}
-
-
-FORMATS = (
-    Format("safetensors", "safetensors/metadata.safetensors", "metadata.json", '"epoch": "3"', '"epoch": "42"',
-           '.epoch = "42"', "@epoch", "w", "layers/w"),
-    Format("Keras HDF5", "keras/keras3_functional.h5", "layers/drop/config.json", '"rate": 0.5', '"rate": 0.25',
-           ".config.rate = 0.25", "@model_config", "model_weights/conv/conv/kernel", "layers/conv/kernel", fixed=True),
-    Format("plain HDF5", "hdf5/tensors.h5", "metadata.json", '"framework": "none"', '"framework": "another"',
-           '.framework = "another"', "@framework", "head", "layers/head"),
-)
 
 
 def leftovers(path):
