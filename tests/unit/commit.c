@@ -4,18 +4,15 @@
 #include "decoders/base/source.h"
 #include "fs/confine.h"
 #include "fs/container.h"
-#include "tests/unit/unit.h"
-#include <dirent.h>
+#include "tests/unit/folder.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #define SIZE 20000
-#define MODEL "model"
 
 static char before[SIZE];
 
@@ -29,57 +26,13 @@ struct caller {
 	const char *touch_in_enter; /* a file that somebody else writes to */
 };
 
-static void write_file(const char *path, const void *bytes, size_t len)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-
-	if (fd < 0 || write(fd, bytes, len) != (ssize_t)len)
-		unit_fail("writing %s: %s", path, strerror(errno));
-	close(fd);
-}
-
-static bool file_is(const char *path, const char *want, size_t len)
-{
-	char *got = malloc(len + 1);
-	int fd = open(path, O_RDONLY);
-	bool same = got != NULL && fd >= 0 &&
-		    pread(fd, got, len + 1, 0) == (ssize_t)len &&
-		    memcmp(got, want, len) == 0;
-
-	close(fd);
-	free(got);
-	return same;
-}
-
-/* Files whose names begin with ".weightfs-" in the working folder. */
-static unsigned leftovers(void)
-{
-	DIR *dir = opendir(".");
-	unsigned n = 0;
-
-	for (struct dirent *e; (e = readdir(dir)) != NULL;)
-		n += strncmp(e->d_name, ".weightfs-", 10) == 0;
-	closedir(dir);
-	return n;
-}
-
-static void remove_leftovers(void)
-{
-	DIR *dir = opendir(".");
-
-	for (struct dirent *e; (e = readdir(dir)) != NULL;)
-		if (strncmp(e->d_name, ".weightfs-", 10) == 0)
-			unlink(e->d_name);
-	closedir(dir);
-}
-
 /* A fresh model, and nothing beside it. */
 static void fresh(void)
 {
-	remove_leftovers();
+	leftovers_remove();
 	unlink(MODEL);
 	unlink("link");
-	write_file(MODEL, before, SIZE);
+	file_write(MODEL, before, SIZE);
 }
 
 static int verify(void *arg, struct source *outcome, struct error *err)
@@ -102,7 +55,7 @@ static int enter(void *arg, const struct plan *plan, bool patch, struct error *e
 	caller->entered++;
 	caller->patch = patch;
 	if (caller->touch_in_enter != NULL)
-		write_file(caller->touch_in_enter, "somebody else", 13);
+		file_write(caller->touch_in_enter, "somebody else", 13);
 	if (caller->enter_code != 0)
 		return error_set(err, -caller->enter_code, "no");
 	return 0;
@@ -188,17 +141,6 @@ static void must(int code, const struct error *err)
 {
 	if (!CHECK_INT(code, 0))
 		unit_fail("%s", err->text);
-}
-
-static bool source_is(struct source *source, const char *want, size_t len)
-{
-	char *got = malloc(len);
-	bool same = source_size(source) == len &&
-		    source_read(source, 0, got, len, NULL) == 0 &&
-		    memcmp(got, want, len) == 0;
-
-	free(got);
-	return same;
 }
 
 static void patching(void)
@@ -458,7 +400,7 @@ static void strangers(void)
 	unit_begin("a container that somebody else wrote to is not committed");
 	fresh();
 	c = open_mode(COMMIT_AUTO);
-	write_file(MODEL, "short", 5);
+	file_write(MODEL, "short", 5);
 	CHECK_INT(container_changed(c, &err), 1);
 	CHECK_INT(commit_edit(c, &caller, &err), -ESTALE);
 	CHECK(file_is(MODEL, "short", 5) && caller.entered == 0);
@@ -467,7 +409,7 @@ static void strangers(void)
 	must(container_reload(c, &err), &err);
 	CHECK_INT(container_changed(c, &err), 0);
 	CHECK(source_is(container_source(c), "short", 5));
-	write_file("other", before, SIZE);
+	file_write("other", before, SIZE);
 	CHECK_INT(rename("other", MODEL), 0);
 	CHECK_INT(container_changed(c, &err), 1);
 	must(container_reload(c, &err), &err);
@@ -610,7 +552,7 @@ static void not_fitting(void)
 	fresh();
 	interrupted_commit(patch);
 	memset(other, 'x', SIZE);
-	write_file(MODEL, other, SIZE);
+	file_write(MODEL, other, SIZE);
 	c = open_model(MODEL, (struct container_options){0}, &err);
 	CHECK(c != NULL && container_readonly(c) != NULL &&
 		strstr(container_readonly(c), "offset 0 are neither") != NULL);
@@ -649,13 +591,11 @@ static void elsewhere(void)
 static void copy_away(const char *note)
 {
 	char bytes[SIZE];
-	int fd = open(MODEL, O_RDONLY);
 
-	CHECK_INT(read(fd, bytes, SIZE), SIZE);
+	CHECK_INT(file_read(MODEL, bytes, SIZE), SIZE);
 	CHECK_INT(rename(MODEL, "link"), 0); /* its inode is not given to the copy */
-	write_file(MODEL, bytes, SIZE);
+	file_write(MODEL, bytes, SIZE);
 	CHECK_INT(setxattr(MODEL, "user.weightfs.journal", note, strlen(note), 0), 0);
-	close(fd);
 }
 
 static void copies(void)
@@ -713,7 +653,7 @@ static void watching(void)
 		char byte;
 
 		CHECK_INT(read(fd, &byte, 0), -1);
-		write_file(MODEL, "x", 1);
+		file_write(MODEL, "x", 1);
 		container_watched(c);
 		CHECK_INT(container_changed(c, &err), 1);
 	}
@@ -723,12 +663,9 @@ static void watching(void)
 
 int main(void)
 {
-	const char *folder = getenv("TEST_DIR");
-	char own[] = "/var/tmp/weightfs-unit-XXXXXX";
-
 	for (size_t i = 0; i < SIZE; i++)
 		before[i] = (char)(i * 7 + i / 256);
-	if (chdir(folder != NULL ? folder : mkdtemp(own)) < 0)
+	if (!folder_enter())
 		return 1;
 	patching();
 	resizing();
@@ -745,8 +682,6 @@ int main(void)
 	elsewhere();
 	copies();
 	watching();
-	unlink(MODEL);
-	if (folder == NULL)
-		(void)rmdir(own);
+	folder_leave();
 	return unit_end();
 }

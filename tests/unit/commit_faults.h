@@ -12,12 +12,10 @@
 #include "decoders/base/plan.h"
 #include "decoders/base/source.h"
 #include "fs/container.h"
-#include "tests/unit/unit.h"
-#include <dirent.h>
+#include "tests/unit/folder.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
@@ -26,7 +24,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MODEL "model"
 #define SIZE_MAX_TESTED 200000
 #define OLD_SIZE 100000
 #define HOLE 1024
@@ -68,44 +65,6 @@ static size_t after_len;
 static unsigned n_faults;
 static unsigned n_torn; /* states that recoveries began with */
 
-static void remove_leftovers(void)
-{
-	DIR *dir = opendir(".");
-
-	for (struct dirent *e; (e = readdir(dir)) != NULL;)
-		if (strncmp(e->d_name, ".weightfs-", 10) == 0)
-			unlink(e->d_name);
-	closedir(dir);
-}
-
-/* The name of something that a commit left whose name ends so; NULL: there is none. */
-static const char *leftover(const char *suffix)
-{
-	static char name[256];
-	DIR *dir = opendir(".");
-	bool found = false;
-
-	for (struct dirent *e; !found && (e = readdir(dir)) != NULL;)
-		if (strncmp(e->d_name, ".weightfs-", 10) == 0 &&
-			strstr(e->d_name, suffix) != NULL) {
-			(void)snprintf(name, sizeof name, "%s", e->d_name);
-			found = true;
-		}
-	closedir(dir);
-	return found ? name : NULL;
-}
-
-static size_t load(const char *path, char *bytes)
-{
-	int fd = open(path, O_RDONLY);
-	ssize_t n = fd < 0 ? -1 : read(fd, bytes, SIZE_MAX_TESTED);
-
-	if (n < 0)
-		unit_fail("reading %s: %s", path, strerror(errno));
-	close(fd);
-	return n < 0 ? 0 : (size_t)n;
-}
-
 static bool is_zero(const char *bytes, size_t len)
 {
 	return bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0;
@@ -131,7 +90,7 @@ static void fresh(const struct kind *kind)
 {
 	int fd;
 
-	remove_leftovers();
+	leftovers_remove();
 	unlink(MODEL);
 	unlink("link");
 	fd = open(MODEL, O_WRONLY | O_CREAT | O_EXCL, 0644);
@@ -334,14 +293,6 @@ static bool run(const struct job *job, const struct mishap *mishap)
 
 /* What is there afterwards. */
 
-static bool source_is(struct source *source, const char *want, size_t len)
-{
-	static char got[SIZE_MAX_TESTED];
-
-	return source_size(source) == len &&
-	       source_read(source, 0, got, len, NULL) == 0 && memcmp(got, want, len) == 0;
-}
-
 /* 0: the old state, 1: the new one, -1: neither. */
 static int state_of(struct container *c)
 {
@@ -419,14 +370,14 @@ static bool take_torn(struct torn *torn)
 {
 	static char model[SIZE_MAX_TESTED];
 	const char *name = leftover(".journal");
-	size_t len = load(MODEL, model);
+	size_t len = file_read(MODEL, model, sizeof model);
 
 	if (name == NULL ||
 		(len == torn->model_len && memcmp(model, torn->model, len) == 0))
 		return false;
 	memcpy(torn->model, model, len);
 	torn->model_len = len;
-	torn->journal_len = load(name, torn->journal);
+	torn->journal_len = file_read(name, torn->journal, sizeof torn->journal);
 	(void)snprintf(torn->name, sizeof torn->name, "%s", name);
 	return true;
 }
@@ -547,21 +498,16 @@ static bool may_trace(void)
 	return waitpid(pid, &status, 0) == pid && status == 0;
 }
 
-static char own_folder[] = "/var/tmp/weightfs-unit-XXXXXX";
-
 /* 0, or what main returns at once. */
 static int faults_begin(void)
 {
-	const char *folder = getenv("TEST_DIR");
-
 	if (!may_trace()) {
 		printf("tracing a process is not permitted here\n");
 		return 77;
 	}
 	report = mmap(NULL, sizeof *report, PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (report == MAP_FAILED ||
-		chdir(folder != NULL ? folder : mkdtemp(own_folder)) < 0)
+	if (report == MAP_FAILED || !folder_enter())
 		return 1;
 	for (size_t i = 0; i < OLD_SIZE; i++)
 		before[i] = (char)(i * 7 + i / 256);
@@ -592,11 +538,7 @@ static int faults_end(void)
 {
 	unit_close();
 	printf("# %u faults\n", n_faults);
-	remove_leftovers();
-	unlink("link");
-	unlink(MODEL);
-	if (getenv("TEST_DIR") == NULL)
-		(void)rmdir(own_folder);
+	folder_leave();
 	return unit_end();
 }
 
