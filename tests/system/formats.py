@@ -14,8 +14,12 @@ import typing
 
 import h5py
 import numpy
+try:
+    import safetensors as official
+except ImportError:
+    official = None
 
-from testing import FIXTURES, TEST_DIR, fixture, safetensors
+from testing import FIXTURES, TEST_DIR, expect, fixture, safetensors
 
 NOTE = "as trained"
 ELEMENTS = 16  # float32 each
@@ -75,8 +79,14 @@ def make_safetensors(path, weights, note):
 
 
 def load_safetensors(path):
+    """By a strict reader of ours; where it is installed the official library must read the same."""
     metadata, tensors = safetensors(path)
-    return metadata["note"], {tuple(name.rsplit(".", 1)): tensor[2] for name, tensor in tensors.items()}
+    found = {name: tensor[2] for name, tensor in tensors.items()}
+    if official is not None:
+        with open(path, "rb") as file:
+            theirs = {name: bytes(tensor["data"]) for name, tensor in official.deserialize(file.read())}
+        expect(found == theirs, f"{path}: the official library reads something else")
+    return metadata["note"], {tuple(name.rsplit(".", 1)): data for name, data in found.items()}
 
 
 def state_of_safetensors(path):
