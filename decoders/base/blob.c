@@ -128,6 +128,15 @@ bool blob_origin(struct blob *blob, uint64_t off, uint64_t *len, struct source *
 	return blob->kind->origin(blob, off, len, source, source_off);
 }
 
+bool blob_repeats(struct blob *blob, uint64_t off, uint64_t *len, uint64_t *period)
+{
+	if (off >= blob->size)
+		return false;
+	if (*len > blob->size - off)
+		*len = blob->size - off;
+	return blob->kind->repeats != NULL && blob->kind->repeats(blob, off, len, period);
+}
+
 /* Spans. */
 
 static int span_read(
@@ -157,6 +166,14 @@ static bool span_origin(struct blob *blob, uint64_t off, uint64_t *len,
 	return true;
 }
 
+static bool span_repeats(struct blob *blob, uint64_t off, uint64_t *len, uint64_t *period)
+{
+	struct span_blob *span = (struct span_blob *)blob;
+
+	*period = 1;
+	return source_hole(span->source, span->off + off, len);
+}
+
 static void span_free(struct blob *blob)
 {
 	source_unref(&((struct span_blob *)blob)->source);
@@ -167,6 +184,7 @@ static const struct blob_kind span_kind = {
 	.read = span_read,
 	.locate = span_locate,
 	.origin = span_origin,
+	.repeats = span_repeats,
 	.free = span_free,
 };
 
@@ -237,6 +255,15 @@ static int computed_read(
 	return computed->ops->read(computed->priv, off, buf, len, err);
 }
 
+static bool computed_repeats(
+	struct blob *blob, uint64_t off, uint64_t *len, uint64_t *period)
+{
+	struct computed_blob *computed = (struct computed_blob *)blob;
+
+	return computed->ops->repeats != NULL &&
+	       computed->ops->repeats(computed->priv, off, len, period);
+}
+
 static void computed_free(struct blob *blob)
 {
 	struct computed_blob *computed = (struct computed_blob *)blob;
@@ -248,6 +275,7 @@ static void computed_free(struct blob *blob)
 
 static const struct blob_kind computed_kind = {
 	.read = computed_read,
+	.repeats = computed_repeats,
 	.free = computed_free,
 };
 

@@ -21,10 +21,12 @@ struct error;
 struct source;
 struct spill_pool;
 
-/* How a COMPUTED blob is read. `read` fills the whole buffer or fails; thread-safe. */
+/* How a COMPUTED blob is read. `read` fills the whole buffer or fails; thread-safe, as is
+ * `repeats` (see blob_repeats(); NULL: nothing is known). */
 struct blob_ops {
 	int (*read)(void *priv, uint64_t off, void *buf, size_t len, struct error *err);
 	void (*free)(void *priv);
+	bool (*repeats)(void *priv, uint64_t off, uint64_t *len, uint64_t *period);
 };
 
 int blob_span(struct blob **out, struct source *source, uint64_t off, uint64_t len,
@@ -60,6 +62,10 @@ bool blob_locate(
  */
 bool blob_origin(struct blob *blob, uint64_t off, uint64_t *len, struct source **source,
 	uint64_t *source_off);
+/* Whether the bytes from `off` on are known to repeat the first *period of them, without
+ * being read: holes of a file, elements that were never written. *len (in: wanted) is cut
+ * to where the answer may be another. Most blobs know nothing: false, *len as it was. */
+bool blob_repeats(struct blob *blob, uint64_t off, uint64_t *len, uint64_t *period);
 
 /* STAGED only. */
 int blob_write(

@@ -12,7 +12,8 @@
 struct error;
 struct source;
 
-/* `read`: a range inside the blob, whole. `locate` and `origin` may be NULL: never. */
+/* `read`: a range inside the blob, whole. `locate`, `origin` and `repeats` may be NULL:
+ * never. */
 struct blob_kind {
 	int (*read)(struct blob *blob, uint64_t off, void *buf, size_t len,
 		struct error *err);
@@ -20,6 +21,7 @@ struct blob_kind {
 		struct blob *blob, uint64_t off, uint64_t len, int *fd, uint64_t *fd_off);
 	bool (*origin)(struct blob *blob, uint64_t off, uint64_t *len,
 		struct source **source, uint64_t *source_off);
+	bool (*repeats)(struct blob *blob, uint64_t off, uint64_t *len, uint64_t *period);
 	void (*free)(struct blob *blob);
 	bool own_bytes; /* what has no origin comes from no source at all */
 };

@@ -104,6 +104,23 @@ static bool staged_origin(struct blob *blob, uint64_t off, uint64_t *len,
 	       blob_origin(staged->base, off, len, source, source_off);
 }
 
+/* What was appended and never written is a hole at the end of the spill. */
+static bool staged_repeats(
+	struct blob *blob, uint64_t off, uint64_t *len, uint64_t *period)
+{
+	struct staged_blob *staged = staged_of(blob);
+	uint64_t size = spill_size(staged->spill);
+
+	if (!part(staged, off, len))
+		return blob_repeats(staged->base, off, len, period);
+	if (off < size) {
+		*len = size - off < *len ? size - off : *len;
+		return false;
+	}
+	*period = 1;
+	return true;
+}
+
 static void staged_free(struct blob *blob)
 {
 	struct staged_blob *staged = staged_of(blob);
@@ -118,6 +135,7 @@ static const struct blob_kind staged_kind = {
 	.read = staged_read,
 	.locate = staged_locate,
 	.origin = staged_origin,
+	.repeats = staged_repeats,
 	.free = staged_free,
 };
 

@@ -106,6 +106,32 @@ bool source_locate(
 	       source->ops->locate(source, off, len, fd, fd_off);
 }
 
+/* Up to where the file is the one or the other; a file that has become shorter has no
+ * holes: whoever reads it must see that. */
+bool source_hole(struct source *source, uint64_t off, uint64_t *len)
+{
+	uint64_t at;
+	off_t next;
+	int fd;
+
+	if (*len == 0 || !source_locate(source, off, *len, &fd, &at) ||
+		at + *len > INT64_MAX)
+		return false;
+	next = lseek(fd, (off_t)at, SEEK_DATA);
+	if (next < 0 && errno == ENXIO)
+		next = lseek(fd, 0, SEEK_END);
+	if (next < 0 || (uint64_t)next < at)
+		return false;
+	if ((uint64_t)next > at) {
+		*len = (uint64_t)next - at < *len ? (uint64_t)next - at : *len;
+		return true;
+	}
+	next = lseek(fd, (off_t)at, SEEK_HOLE);
+	if (next > 0 && (uint64_t)next > at && (uint64_t)next - at < *len)
+		*len = (uint64_t)next - at;
+	return false;
+}
+
 /* Files. */
 
 static int file_read(

@@ -70,6 +70,10 @@ int source_read(
 bool source_locate(
 	struct source *source, uint64_t off, uint64_t len, int *fd, uint64_t *fd_off);
 
+/* Whether a hole of a file begins at `off`: zeros that need not be read. *len (in:
+ * wanted) is cut to where the answer changes. False also where nobody can tell. */
+bool source_hole(struct source *source, uint64_t off, uint64_t *len);
+
 /* Takes slices and handles away: the source that has the bytes (borrowed) and the offset
  * in it. Two ranges are the same bytes when they resolve to the same. */
 void source_resolve(struct source **source, uint64_t *off);

@@ -180,7 +180,7 @@ bool elements_init(struct elements *elements, const struct dtype *dtype)
 
 size_t elements_bytes(const struct elements *elements, size_t n)
 {
-	return (n * elements->bits + 7) / 8;
+	return n / 8 * elements->bits + (n % 8 * elements->bits + 7) / 8;
 }
 
 void elements_decode(

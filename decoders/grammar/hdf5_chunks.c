@@ -259,6 +259,10 @@ int hdf5_chunks_read(struct hdf5_data *data, uint64_t off, unsigned char *buf, s
 	for (; len > 0; off += run.len, buf += run.len, len -= run.len) {
 		locate(data, off, &run);
 		run.len = run.len < len ? run.len : len;
+		if (hdf5_stored_never(data, run.number)) {
+			hdf5_data_fill(data, off, buf, run.len);
+			continue;
+		}
 		if (box == NULL || box->number != run.number) {
 			put_box(data->hdf5->cache, box);
 			box = NULL;
@@ -304,7 +308,7 @@ static herr_t look_for_hole(unsigned n, const H5E_error2_t *record, void *arg)
 	return 0;
 }
 
-static int chunk_size(
+int hdf5_chunk_size_locked(
 	hid_t dataset, const hsize_t *origin, hsize_t *size, struct error *err)
 {
 	bool hole = false;
@@ -322,7 +326,7 @@ static int fetch_locked(const struct hdf5 *hdf5, hid_t dataset, const hsize_t *o
 {
 	hsize_t size;
 	uint32_t filters = 0;
-	int rc = chunk_size(dataset, origin, &size, err);
+	int rc = hdf5_chunk_size_locked(dataset, origin, &size, err);
 
 	if (rc < 0 || size == 0)
 		return rc;
@@ -373,7 +377,7 @@ static int read_by_library(struct hdf5_data *data, const hsize_t *origin,
 	AUTO_HID from = H5Dget_space(data->dataset);
 	AUTO_HID to = H5Screate_simple((int)c->rank, c->chunk, NULL);
 	hsize_t stored;
-	int rc = chunk_size(data->dataset, origin, &stored, err);
+	int rc = hdf5_chunk_size_locked(data->dataset, origin, &stored, err);
 	unsigned i;
 
 	if (rc == 0)

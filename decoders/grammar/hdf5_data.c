@@ -254,6 +254,7 @@ static void data_free(struct hdf5_data *data)
 	}
 	hdf5_form_done(&data->form);
 	free(data->memory);
+	ranges_done(&data->stored);
 	hdf5_unref(&data->hdf5);
 	free(data);
 }
@@ -330,7 +331,7 @@ static int linear_read(struct hdf5_data *data, uint64_t off, unsigned char *buf,
 	return rc;
 }
 
-static void fill_read(
+void hdf5_data_fill(
 	const struct hdf5_data *data, uint64_t off, unsigned char *buf, size_t len)
 {
 	size_t size = data->form.size, at = off % size, n;
@@ -349,7 +350,7 @@ static int data_read(void *priv, uint64_t off, void *buf, size_t len, struct err
 	case HDF5_LINEAR: return linear_read(data, off, buf, len, err);
 	case HDF5_CHUNKED: return hdf5_chunks_read(data, off, buf, len, err);
 	case HDF5_COMPACT: memcpy(buf, data->memory + off, len); return 0;
-	default: fill_read(data, off, buf, len); return 0;
+	default: hdf5_data_fill(data, off, buf, len); return 0;
 	}
 }
 
@@ -358,7 +359,37 @@ static void data_done(void *priv)
 	data_free(priv);
 }
 
-const struct blob_ops hdf5_data_ops = {data_read, data_done};
+/* A hole of the file, whole elements of it: what is swapped moves within its element. */
+static bool linear_repeats(
+	const struct hdf5_data *data, uint64_t off, uint64_t *len, uint64_t *period)
+{
+	uint64_t size = data->form.size;
+
+	*period = 1;
+	if (off % size != 0 ||
+		!source_hole(data->hdf5->image.source, data->off + off, len))
+		return false;
+	if (*len >= size) {
+		*len -= *len % size;
+		return true;
+	}
+	return false;
+}
+
+static bool data_repeats(void *priv, uint64_t off, uint64_t *len, uint64_t *period)
+{
+	struct hdf5_data *data = priv;
+
+	switch (data->layout) {
+	case HDF5_LINEAR: return linear_repeats(data, off, len, period);
+	case HDF5_FILLED: *period = data->form.size; return true;
+	case HDF5_CHUNKED: return hdf5_stored_repeats(data, off, len, period);
+	default: return false;
+	}
+}
+
+const struct blob_ops hdf5_data_ops = {
+	.read = data_read, .free = data_done, .repeats = data_repeats};
 
 static int open_data(
 	struct hdf5 *hdf5, uint32_t object, struct hdf5_data **out, struct error *err)

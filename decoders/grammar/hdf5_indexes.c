@@ -23,6 +23,7 @@
 #define HAS_LIMITS 1
 #define HEAD_LEN 16
 
+/* As they are numbered in messages of version 4; that of version 3 is a tree. */
 enum index_type { FIXED_ARRAY = 3, EXTENSIBLE_ARRAY = 4, TREE = 5 };
 
 enum tree_type {
@@ -41,6 +42,7 @@ struct chunks {
 	uint64_t dims[RANK_MAX], chunk[RANK_MAX];
 	bool filtered;
 	unsigned index; /* 0: none of ours */
+	bool is_old;	/* the tree of version 1 */
 	uint64_t address;
 };
 
@@ -120,6 +122,15 @@ static void take_space(struct chunks *c, const struct hdf5_message *m)
 		c->dims[i] = hdf5_little(m->bytes + at + i * width, width);
 }
 
+/* 3 | 2 | rank | address | dimensions */
+static void take_old_layout(struct chunks *c, const struct hdf5_message *m)
+{
+	if (m->len < 3 + c->image->address_size || m->bytes[1] != CHUNKED)
+		return;
+	c->is_old = true;
+	c->address = hdf5_little(m->bytes + 3, c->image->address_size);
+}
+
 /* 4 | 2 | flags | rank | bytes of each | dimensions | index | what it has | address */
 static void take_layout(struct chunks *c, const struct hdf5_message *m)
 {
@@ -127,6 +138,8 @@ static void take_layout(struct chunks *c, const struct hdf5_message *m)
 	const unsigned char *p = m->bytes;
 	size_t at, width;
 
+	if (m->len > 0 && p[0] == 3)
+		take_old_layout(c, m);
 	if (m->len < 5 || p[0] != 4 || p[1] != CHUNKED || p[3] > RANK_MAX || p[4] > 8)
 		return;
 	width = p[4];
@@ -203,4 +216,18 @@ int hdf5_check_indexes(struct hdf5_image *image, uint64_t address, struct error 
 			&c, c.address, c.filtered ? CHUNKS_FILTERED : CHUNKS, err);
 	default: return 0;
 	}
+}
+
+enum hdf5_index hdf5_chunk_index(
+	struct hdf5_image *image, uint64_t object, uint64_t *address)
+{
+	struct chunks c = {.image = image};
+	int rc = hdf5_messages(image, object, take_message, &c, NULL);
+
+	if (rc < 0 || (!c.is_old && c.index == 0))
+		return HDF5_INDEX_OTHER;
+	if (is_nowhere(image, c.address))
+		return HDF5_INDEX_NOWHERE;
+	*address = c.address;
+	return c.is_old ? HDF5_INDEX_TREE : HDF5_INDEX_OTHER;
 }

@@ -74,6 +74,7 @@ struct hdf5_image {
 	uint64_t base;	     /* where addresses count from: behind a user block */
 	size_t address_size; /* bytes of an address and of a length in this file */
 	size_t length_size;
+	uint64_t asked;	  /* chunks that hdf5_stored.c asked for so far */
 	uint64_t looked;  /* steps that hdf5_check_object() took so far */
 	struct error err; /* of the last read or write that failed */
 };
@@ -127,6 +128,14 @@ int hdf5_check_object(struct hdf5_image *image, uint64_t address, struct error *
 bool hdf5_step(struct hdf5_image *image, uint64_t n);
 /* A part of it: whether the indexes that an object names are of its kind. */
 int hdf5_check_indexes(struct hdf5_image *image, uint64_t address, struct error *err);
+/* How the chunks of a dataset are found, and where that begins. */
+enum hdf5_index {
+	HDF5_INDEX_OTHER,
+	HDF5_INDEX_NOWHERE, /* none was ever written */
+	HDF5_INDEX_TREE,    /* of version 1 */
+};
+enum hdf5_index hdf5_chunk_index(
+	struct hdf5_image *image, uint64_t object, uint64_t *address);
 /* The same for what libhdf5 looks at when it opens the file: the superblock, what it
  * leads to, and the root group. A superblock that is none is not judged. */
 int hdf5_check_superblock(struct hdf5_image *image, struct error *err);
@@ -261,6 +270,9 @@ struct hdf5_data {
 	unsigned char
 		*memory; /* COMPACT: the elements; FILLED, CHUNKED: the fill value */
 	struct hdf5_chunking chunking;
+	/* CHUNKED, of hdf5_stored.c */
+	int listed;	      /* 1: `stored` has all; -1: it never will; atomic */
+	struct ranges stored; /* numbers, in C order, of chunks that were written */
 };
 
 extern const struct blob_ops hdf5_data_ops;
@@ -276,6 +288,9 @@ int hdf5_chunk_read(struct hdf5_data *data, const hsize_t *origin, unsigned char
 int hdf5_chunk_stored_locked(const struct hdf5 *hdf5, hid_t dataset,
 	const struct hdf5_chunking *chunking, const hsize_t *origin, unsigned char *bytes,
 	struct error *err);
+/* Bytes of a stored chunk; 0: it was never written. */
+int hdf5_chunk_size_locked(
+	hid_t dataset, const hsize_t *origin, hsize_t *size, struct error *err);
 /* A range of the logical array of a chunked dataset, through the cache. */
 int hdf5_chunks_read(struct hdf5_data *data, uint64_t off, unsigned char *buf, size_t len,
 	struct error *err);
@@ -283,6 +298,14 @@ int hdf5_chunks_read(struct hdf5_data *data, uint64_t off, unsigned char *buf, s
 void hdf5_lzf_register_locked(void);
 struct hdf5_cache *hdf5_cache_new(uint64_t limit);
 void hdf5_cache_free(struct hdf5_cache **cache);
+
+/* --- hdf5_stored.c: chunks that were never written --- */
+
+/* blob_repeats() of a chunked dataset. Outside the lock. */
+bool hdf5_stored_repeats(
+	struct hdf5_data *data, uint64_t off, uint64_t *len, uint64_t *period);
+/* Whether it is already known that a chunk was never written. */
+bool hdf5_stored_never(const struct hdf5_data *data, uint64_t number);
 
 /* Undoes the filters (last to first) but those in `mask`. `bytes` gets exactly
  * chunking->bytes. */
@@ -294,6 +317,9 @@ int hdf5_unfilter(const struct hdf5_chunking *chunking, unsigned mask, unsigned 
 /* Opens a dataset for reading its elements. */
 int hdf5_data_open_locked(
 	struct hdf5 *hdf5, uint32_t object, struct hdf5_data **out, struct error *err);
+/* The elements of what was never written. */
+void hdf5_data_fill(
+	const struct hdf5_data *data, uint64_t off, unsigned char *buf, size_t len);
 /* Outside the lock. */
 void hdf5_data_close(struct hdf5_data **data);
 /* The dtype that an attribute gives to opaque elements of that size, or NULL. */

@@ -345,7 +345,8 @@ static void spill_blob_free(void *priv)
 	spill_free(&spill);
 }
 
-static const struct blob_ops spill_blob_ops = {spill_blob_read, spill_blob_free};
+static const struct blob_ops spill_blob_ops = {
+	.read = spill_blob_read, .free = spill_blob_free};
 
 /* Whether [off, off + len) holds what the old container has there. */
 static int same_as_old(struct hdf5_image *image, struct blob *blob, uint64_t off,

@@ -5,6 +5,9 @@
 #include "tests/unit/unit.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static int counting_read(
 	void *priv, uint64_t off, void *buf, size_t len, struct error *err)
@@ -21,7 +24,7 @@ static void counting_free(void *priv)
 	++*(int *)priv;
 }
 
-static const struct blob_ops counting = {counting_read, counting_free};
+static const struct blob_ops counting = {.read = counting_read, .free = counting_free};
 
 static void reading(void)
 {
@@ -101,9 +104,64 @@ static void comparing(void)
 	CHECK_INT(blob_equal(a, b, NULL), 0);
 }
 
+static bool fives(void *priv, uint64_t off, uint64_t *len, uint64_t *period)
+{
+	(void)priv;
+	*len = *len < 100 - off % 100 ? *len : 100 - off % 100;
+	*period = 5;
+	return off % 200 < 100;
+}
+
+/* A hole of 1 MiB between two pages of letters. */
+static void open_holes(struct source **out, int *fd)
+{
+	char page[4096];
+
+	memset(page, 'x', sizeof page);
+	*fd = memfd_create("holes", MFD_CLOEXEC);
+	CHECK_INT(pwrite(*fd, page, sizeof page, 0), sizeof page);
+	CHECK_INT(pwrite(*fd, page, sizeof page, sizeof page + (1 << 20)), sizeof page);
+	CHECK_INT(source_from_fd(out, dup(*fd), "holes", NULL), 0);
+}
+
+static void repeating(void)
+{
+	static const struct blob_ops ops = {
+		.read = counting_read, .free = counting_free, .repeats = fives};
+	AUTO_SOURCE *source = NULL;
+	AUTO_BLOB *span = NULL, *computed = NULL, *memory = NULL;
+	uint64_t len, period = 0;
+	int fd = -1, freed = 0;
+
+	unit_begin("holes of a file repeat, and what a blob says of itself");
+	open_holes(&source, &fd);
+	CHECK_INT(blob_span(&span, source, 96, (1 << 20) + 8000, NULL), 0);
+	len = 1 << 30;
+	CHECK(!blob_repeats(span, 0, &len, &period) && len == 4000);
+	len = 1 << 30;
+	CHECK(blob_repeats(span, 4010, &len, &period) && len == (1 << 20) - 10);
+	CHECK_INT(period, 1);
+	len = 100;
+	CHECK(blob_repeats(span, 4010, &len, &period) && len == 100);
+	len = 1 << 30;
+	CHECK(!blob_repeats(span, 4000 + (1 << 20), &len, &period) && len == 4000);
+	CHECK(!blob_repeats(span, blob_size(span), &len, &period));
+	CHECK_INT(ftruncate(fd, 4096), 0);
+	len = 100;
+	CHECK(!blob_repeats(span, 4010, &len, &period)); /* who reads it has to know */
+	CHECK_INT(blob_computed(&computed, &ops, &freed, 300, NULL), 0);
+	len = 300;
+	CHECK(blob_repeats(computed, 230, &len, &period) && len == 70 && period == 5);
+	CHECK_INT(blob_memory(&memory, strdup("x"), 1, NULL), 0);
+	len = 1;
+	CHECK(!blob_repeats(memory, 0, &len, &period) && len == 1);
+	CHECK_INT(close(fd), 0);
+}
+
 int main(void)
 {
 	reading();
+	repeating();
 	origins();
 	comparing();
 	return unit_end();

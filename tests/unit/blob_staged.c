@@ -174,6 +174,21 @@ static void saving(void)
 	free(bytes);
 }
 
+static void repeating(void)
+{
+	AUTO_BLOB *staged = NULL;
+	uint64_t len = 1000, period = 0;
+
+	unit_begin(
+		"what was appended and never written repeats, what was written does not");
+	CHECK_INT(blob_staged(&staged, NULL, &pool, NULL), 0);
+	CHECK_INT(blob_write(staged, 0, "abc", 3, NULL), 0);
+	CHECK_INT(blob_resize(staged, 1000, NULL), 0);
+	CHECK(!blob_repeats(staged, 0, &len, &period) && len == 3);
+	len = 1000;
+	CHECK(blob_repeats(staged, 3, &len, &period) && len == 997 && period == 1);
+}
+
 static int x_read(void *priv, uint64_t off, void *buf, size_t len, struct error *err)
 {
 	(void)off;
@@ -209,6 +224,7 @@ int main(void)
 {
 	anything();
 	growing();
+	repeating();
 	saving();
 	saving_others();
 	return unit_end();
