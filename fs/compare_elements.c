@@ -1,10 +1,11 @@
 /*
  * compare_elements: the elements of pairs of tensors, swept by all processors.
  *
- * Most of two models is equal: what is the same range of one file, or the same blocks, is
- * not read, what is read is compared by memcmp first. A similarity needs the squares of
- * all elements of a tensor that differs, equal ones included: those of pieces that were
- * found equal before the first difference are taken in by a second sweep.
+ * What is the same range of one file, or the same blocks, is not read; nor is what is
+ * known to repeat on both sides (holes, fill values), of which the beginning stands for
+ * all; what is read is compared by memcmp first. A similarity needs the squares of all
+ * elements of a tensor that differs, equal ones included: equal ones that are read are
+ * taken in at once, those that were not by a second sweep.
  */
 #include "decoders/base/blob.h"
 #include "decoders/base/dtype.h"
@@ -12,22 +13,23 @@
 #include "decoders/base/source.h"
 #include "decoders/grammar/elements.h"
 #include "fs/compare_private.h"
+#include "fs/cuts.h"
 #include "fs/extents.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#define STEP (256u << 10)   /* bytes that are read at once: two fit in a cache */
-#define PIECE (4u << 20)    /* bytes of a piece */
-#define UNIT_MAX (4u << 10) /* larger elements are counted by bytes */
+#define STEP (256u << 10)      /* bytes that are read at once: two fit in a cache */
+#define PIECE (4u << 20)       /* bytes of a piece */
+#define PERIOD_MAX (64u << 10) /* bytes, of what is not numbers */
+#define UNIT_MAX (4u << 10)    /* larger elements are counted by bytes */
 
 _Static_assert(ELEMENTS_BLOCK <= FIGURES_BLOCK, "a block of numbers is taken in at once");
 
 struct partial {
 	struct agreement figures;
 	uint64_t differ;
-	bool differs, summed;
 };
 
 /* The memory of a thread. */
@@ -183,10 +185,18 @@ static void pair_close(struct pair *pair)
 	}
 }
 
+static void cuts_done(struct pair *pair)
+{
+	free(pair->cuts.all);
+	free(pair->partials);
+	pair->cuts = (struct cuts){0};
+	pair->partials = NULL;
+}
+
 void pair_done(struct pair *pair)
 {
 	pair_close(pair);
-	free(pair->partials);
+	cuts_done(pair);
 	free(pair->why);
 }
 
@@ -218,15 +228,87 @@ static int open_kinds(struct pair *pair, struct error *why)
 	return 0;
 }
 
-/* How the pair is cut: numbers, or bytes. */
-static struct sweep_span span_of(const struct pair *pair)
+static bool same_type(const struct pair *pair)
 {
-	uint64_t unit = unit_of(pair);
+	return pair->types[0]->dtype == pair->types[1]->dtype;
+}
 
-	if (!pair->kinds[0])
-		return (struct sweep_span){pair->types[0]->bytes, PIECE / unit * unit};
-	return (struct sweep_span){count_numbers(pair->types[0]),
-		PIECE / 8 / ELEMENTS_BLOCK * ELEMENTS_BLOCK};
+/* Where numbers (or bytes) up to there end, in bytes of a side. */
+static uint64_t bytes_to(const struct pair *pair, int side, uint64_t n)
+{
+	return pair->kinds[side] ? elements_bytes(pair->kinds[side], n) : n;
+}
+
+/* A pair that is being cut. */
+struct cutting_pair {
+	struct pair *pair;
+	const struct shared *shared;
+	uint64_t least;
+};
+
+/* Whether both sides repeat; cut->n numbers (or bytes) from cut->off on. */
+static bool both_repeat(const struct pair *pair, struct cut *cut)
+{
+	uint64_t n[2] = {cut->n, cut->n}, period[2];
+	uint64_t all = pair->kinds[0] ? 1 : unit_of(pair);
+	bool known[2];
+
+	for (int i = 0; i < 2; i++) {
+		unsigned bits = pair->kinds[i] ? pair->kinds[i]->bits : 8;
+		known[i] = cuts_repeat(pair->blobs[i], bits, cut->off, &n[i], &period[i]);
+		if (known[i])
+			all = cuts_common(all, period[i]);
+	}
+	/* It is known of both up to where either ends; unknown of one until all of what
+	 * is unknown ends. */
+	if (known[0] && known[1])
+		cut->n = n[0] < n[1] ? n[0] : n[1];
+	else
+		cut->n = (known[1] || (!known[0] && n[0] > n[1])) ? n[0] : n[1];
+	cut->period = all;
+	return known[0] && known[1] &&
+	       all <= (pair->kinds[0] ? ELEMENTS_BLOCK : PERIOD_MAX);
+}
+
+static void know(void *arg, struct cut *cut)
+{
+	const struct cutting_pair *cutting = arg;
+	const struct pair *pair = cutting->pair;
+	uint64_t begin = bytes_to(pair, 0, cut->off);
+	uint64_t len = bytes_to(pair, 0, cut->off + cut->n) - begin, same = 0;
+
+	if (both_repeat(pair, cut)) {
+		cut->kind = CUT_REPEATS;
+		return;
+	}
+	if (same_type(pair))
+		same = known_equal(cutting->shared, pair, begin, len);
+	if (same > 0) {
+		cut->kind = CUT_SAME;
+		cut->n = pair->kinds[0] ? same / pair->kinds[0]->bits * 8 : same;
+	} else if (cutting->shared->extents[1]) { /* which may begin anywhere */
+		cut->n = cutting->least < cut->n ? cutting->least : cut->n;
+	}
+}
+
+static int cut_pair(struct pair *pair, const struct shared *shared, struct error *why)
+{
+	uint64_t bytes = pair->types[0]->bytes, unit = unit_of(pair);
+	uint64_t least = cuts_least(bytes);
+	struct cutting_pair arg = {pair, shared, least};
+	struct cutting how = {bytes, unit, PIECE / unit * unit, least, know, &arg};
+
+	if (pair->kinds[0]) {
+		how.n = count_numbers(pair->types[0]);
+		how.grain = ELEMENTS_BLOCK;
+		how.piece = PIECE / 8 / ELEMENTS_BLOCK * ELEMENTS_BLOCK;
+		how.least = arg.least = least * 8 / pair->kinds[0]->bits;
+	}
+	int code = cuts_make(&pair->cuts, &how, why);
+	if (code || pair->cuts.n == 0)
+		return code;
+	pair->partials = calloc(pair->cuts.n, sizeof *pair->partials);
+	return pair->partials ? 0 : error_set(why, ENOMEM, "not enough memory");
 }
 
 static struct sweep_span sweep_open(void *arg, size_t i)
@@ -236,47 +318,32 @@ static struct sweep_span sweep_open(void *arg, size_t i)
 	struct trouble why = {0};
 	struct sweep_span span = {0};
 
-	if (sweeping->again ? !pair->partials || pair->why || !pair->differs
-			    : sweeping->shared->identical)
+	if (sweeping->again ? !pair->partials : sweeping->shared->identical)
 		return span;
 	int code = open_blobs(pair, sweeping->looks, &why);
 	if (!code)
 		code = open_kinds(pair, &why.error);
-	if (!code) {
-		span = span_of(pair);
-		pair->n_partials = (size_t)(span.length / span.piece +
-					    (span.length % span.piece > 0));
-	}
-	if (!code && !sweeping->again && pair->n_partials > 0) {
-		pair->partials = calloc(pair->n_partials, sizeof *pair->partials);
-		if (!pair->partials)
-			code = error_set(&why.error, ENOMEM, "not enough memory");
-	}
+	if (!code && !sweeping->again)
+		code = cut_pair(pair, sweeping->shared, &why.error);
 	if (code)
 		fail(pair, &why);
-	if (code || span.length == 0) {
+	else
+		span = (struct sweep_span){pair->cuts.n, 1};
+	if (span.length == 0)
 		pair_close(pair);
-		span.length = 0;
-	}
 	return span;
 }
 
 /* Reading a piece. */
 
-/* One piece under way. */
+/* One cut under way. */
 struct task {
 	struct sweeping *sweeping;
 	struct pair *pair;
+	const struct cut *cut;
 	struct partial *partial;
 	struct room *room;
-	uint64_t begin, end; /* numbers, or bytes */
-	bool summing;	     /* the figures have all from `begin` on */
 };
-
-static bool same_type(const struct pair *pair)
-{
-	return pair->types[0]->dtype == pair->types[1]->dtype;
-}
 
 /* Numbers or bytes that are read at once. */
 static uint64_t step_of(const struct pair *pair)
@@ -291,25 +358,20 @@ static uint64_t step_of(const struct pair *pair)
 	return (uint64_t)STEP * 8 / bits / ELEMENTS_BLOCK * ELEMENTS_BLOCK;
 }
 
-/* Where numbers (or bytes) up to there end, in bytes of a side. */
-static uint64_t bytes_to(const struct pair *pair, int side, uint64_t n)
-{
-	return pair->kinds[side] ? elements_bytes(pair->kinds[side], n) : n;
-}
-
-static bool read_side(struct task *task, int side, uint64_t off, uint64_t n, void *out)
+static bool read_side(struct task *task, int side, uint64_t off, uint64_t n)
 {
 	struct pair *pair = task->pair;
 	struct trouble why = {.side = side};
 	uint64_t begin = bytes_to(pair, side, off), end = bytes_to(pair, side, off + n);
+	unsigned char *out = side ? task->room->b : task->room->a;
 
-	if (!blob_read_all(pair->blobs[side], begin, out, end - begin, &why.error)) {
-		if (side == 0)
-			__atomic_fetch_add(&pair->read, end - begin, __ATOMIC_RELAXED);
-		return true;
+	if (blob_read_all(pair->blobs[side], begin, out, end - begin, &why.error)) {
+		fail(pair, &why);
+		return false;
 	}
-	fail(pair, &why);
-	return false;
+	if (side == 0 && task->cut->kind != CUT_REPEATS)
+		__atomic_fetch_add(&pair->read, end - begin, __ATOMIC_RELAXED);
+	return true;
 }
 
 /* Of numbers that both sides have, in room->a. */
@@ -325,21 +387,6 @@ static void sum_equal(struct task *task, uint64_t n)
 			kind, room->a + elements_bytes(kind, off), length, room->x);
 		agreement_add_equal(&task->partial->figures, room->x, length);
 	}
-}
-
-/* Equal numbers that have not been taken in, up to `end`. */
-static bool catch_up(struct task *task, uint64_t end)
-{
-	uint64_t step = step_of(task->pair), n;
-
-	for (uint64_t off = task->begin; off < end; off += n) {
-		n = end - off < step ? end - off : step;
-		if (!read_side(task, 0, off, n, task->room->a))
-			return false;
-		sum_equal(task, n);
-	}
-	task->summing = true;
-	return true;
 }
 
 /* A block of numbers at these bytes. */
@@ -395,100 +442,118 @@ static void add_bytes(struct task *task, uint64_t n)
 		task->partial->differ += memcmp(room->a + off, room->b + off, unit) != 0;
 }
 
-/* One step is known to be equal, or read and found so. */
-enum verdict { UNREAD_EQUAL, EQUAL, UNEQUAL, UNREADABLE };
-
-static enum verdict look_at(struct task *task, uint64_t off, uint64_t n)
-{
-	const struct pair *pair = task->pair;
-	uint64_t begin = bytes_to(pair, 0, off), len = bytes_to(pair, 0, off + n) - begin;
-
-	if (task->sweeping->again ||
-		(same_type(pair) &&
-			known_equal(task->sweeping->shared, pair, begin, len) == len))
-		return UNREAD_EQUAL;
-	if (!read_side(task, 0, off, n, task->room->a) ||
-		!read_side(task, 1, off, n, task->room->b))
-		return UNREADABLE;
-	return same_type(pair) && !memcmp(task->room->a, task->room->b, len) ? EQUAL
-									     : UNEQUAL;
-}
-
-/* True while there is reason to go on. */
-static bool do_step(struct task *task, uint64_t off, uint64_t n)
+/* What has been read of both sides. */
+static void judge(struct task *task, uint64_t n)
 {
 	struct pair *pair = task->pair;
-	bool brief = task->sweeping->options->brief;
-	enum verdict verdict = look_at(task, off, n);
+	struct room *room = task->room;
 
-	if (verdict == UNREADABLE)
-		return false;
-	if (verdict != UNEQUAL && (!task->summing || !pair->kinds[0] || brief))
-		return true;
-	if (verdict == UNREAD_EQUAL && !read_side(task, 0, off, n, task->room->a))
-		return false;
-	if (verdict != UNEQUAL) {
-		sum_equal(task, n);
-		return true;
+	if (same_type(pair) && !memcmp(room->a, room->b, bytes_to(pair, 0, n))) {
+		if (pair->kinds[0] && !task->sweeping->options->brief)
+			sum_equal(task, n);
+		return;
 	}
-	/* The step's own bytes are read again after those before it. */
-	if (pair->kinds[0] && !task->summing && !brief && off > task->begin &&
-		(!catch_up(task, off) || !read_side(task, 0, off, n, task->room->a)))
-		return false;
-	task->summing = true;
 	if (pair->kinds[0])
 		add_numbers(task, n);
 	else
 		add_bytes(task, n);
 	if (task->partial->differ > 0)
 		__atomic_store_n(&pair->differs, true, __ATOMIC_RELAXED);
+}
+
+/* True while there is reason to go on. */
+static bool do_step(struct task *task, uint64_t off, uint64_t n)
+{
+	if (task->sweeping->options->brief &&
+		__atomic_load_n(&task->pair->differs, __ATOMIC_RELAXED))
+		return false;
+	if (!read_side(task, 0, off, n))
+		return false;
+	if (task->cut->kind == CUT_SAME) {
+		sum_equal(task, n);
+		return true;
+	}
+	if (!read_side(task, 1, off, n))
+		return false;
+	judge(task, n);
 	return true;
 }
 
+static void do_steps(struct task *task)
+{
+	uint64_t step = step_of(task->pair), end = task->cut->off + task->cut->n, n;
+
+	for (uint64_t off = task->cut->off; off < end; off += n) {
+		n = end - off < step ? end - off : step;
+		if (!do_step(task, off, n))
+			break;
+	}
+}
+
+/* A period, as often as it is there, and what is there of the last one. */
+static void do_repeating(struct task *task)
+{
+	uint64_t period = task->cut->period, times = task->cut->n / period;
+	uint64_t rest = task->cut->n % period;
+	struct partial *partial = task->partial, last = {0};
+
+	if (!do_step(task, task->cut->off, period))
+		return;
+	agreement_repeat(&partial->figures, times);
+	partial->differ *= times;
+	task->partial = &last;
+	if (rest > 0)
+		judge(task, rest);
+	agreement_merge(&partial->figures, &last.figures);
+	partial->differ += last.differ;
+}
+
+/* The first sweep leaves out what is the same, the second does nothing else. */
 static uint64_t sweep_piece(
 	void *arg, size_t i, uint64_t off, uint64_t length, void *room)
 {
 	struct sweeping *sweeping = arg;
 	struct pair *pair = &sweeping->pairs[i];
-	struct task task = {sweeping, pair, NULL, room, off, off + length, false};
-	uint64_t step = step_of(pair), n;
-	bool again = sweeping->again;
+	const struct cut *cut = &pair->cuts.all[off];
+	struct task task = {sweeping, pair, cut, &pair->partials[off], room};
 
-	task.partial = &pair->partials[off / span_of(pair).piece];
-	task.summing = again || __atomic_load_n(&pair->differs, __ATOMIC_RELAXED);
-	if (again && task.partial->summed)
-		return 0;
-	if (again)
-		task.partial->figures = (struct agreement){0};
-	for (uint64_t at = off; at < task.end; at += n) {
-		n = task.end - at < step ? task.end - at : step;
-		if ((sweeping->options->brief &&
-			    __atomic_load_n(&pair->differs, __ATOMIC_RELAXED)) ||
-			!do_step(&task, at, n))
-			break;
+	(void)length; /* one cut */
+	if ((cut->kind == CUT_SAME) == sweeping->again) {
+		if (cut->kind == CUT_REPEATS)
+			do_repeating(&task);
+		else
+			do_steps(&task);
 	}
-	task.partial->summed = task.summing;
-	return bytes_to(pair, 0, task.end) - bytes_to(pair, 0, off);
+	return bytes_to(pair, 0, cut->off + cut->n) - bytes_to(pair, 0, cut->off);
 }
 
-/* All pieces of a sweep are done: in the order of the tensor, so that the figures do not
+/* Whether figures of what was not read are still to be had. */
+static bool is_open(const struct sweeping *sweeping, const struct pair *pair)
+{
+	bool open = false;
+
+	if (sweeping->again || !pair->differs || pair->why || !pair->kinds[0])
+		return false;
+	for (size_t c = 0; c < pair->cuts.n && !open; c++)
+		open = pair->cuts.all[c].kind == CUT_SAME;
+	return open;
+}
+
+/* All cuts of a sweep are done: in the order of the tensor, so that the figures do not
  * depend on the threads. */
 static void sweep_close(void *arg, size_t i)
 {
-	struct pair *pair = &((struct sweeping *)arg)->pairs[i];
+	const struct sweeping *sweeping = arg;
+	struct pair *pair = &sweeping->pairs[i];
 
 	pair->differ = 0;
 	pair->figures = (struct agreement){0};
-	pair->summed = true;
-	for (size_t p = 0; p < pair->n_partials; p++) {
-		pair->differ += pair->partials[p].differ;
-		pair->summed &= pair->partials[p].summed;
-		agreement_merge(&pair->figures, &pair->partials[p].figures);
+	for (size_t c = 0; c < pair->cuts.n; c++) {
+		pair->differ += pair->partials[c].differ;
+		agreement_merge(&pair->figures, &pair->partials[c].figures);
 	}
-	if (!pair->differs || pair->summed || !pair->kinds[0]) {
-		free(pair->partials);
-		pair->partials = NULL;
-	}
+	if (!is_open(sweeping, pair))
+		cuts_done(pair);
 	pair_close(pair);
 }
 

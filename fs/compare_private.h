@@ -6,6 +6,7 @@
 
 #include "decoders/base/error.h"
 #include "fs/compare.h"
+#include "fs/cuts.h"
 
 struct blob;
 struct elements;
@@ -24,7 +25,6 @@ struct pair {
 	const struct tensor *types[2];
 	/* Of the outcome. */
 	bool differs;	 /* atomic while it is swept */
-	bool summed;	 /* the figures are of all elements */
 	uint64_t differ; /* elements, or bytes */
 	struct agreement figures;
 	uint64_t read;	     /* bytes; atomic */
@@ -32,8 +32,9 @@ struct pair {
 	/* While it is swept. */
 	struct blob *blobs[2];
 	struct elements *kinds[2]; /* NULL: of no numbers */
-	struct partial *partials;  /* one a piece; kept for a second sweep */
-	size_t n_partials;
+	/* Kept for a second sweep. */
+	struct cuts cuts;
+	struct partial *partials; /* one a cut; NULL: there is no more to do */
 };
 
 /* What two sides are known to share without being read. */

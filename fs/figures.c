@@ -172,6 +172,15 @@ void moments_add(struct moments *moments, const double *x, size_t n)
 	moments_merge(moments, &rest);
 }
 
+void moments_repeat(struct moments *moments, uint64_t times)
+{
+	moments->n *= times;
+	moments->zeros *= times;
+	moments->nans *= times;
+	moments->infinities *= times;
+	moments->m2 *= (double)times;
+}
+
 double moments_deviation(const struct moments *moments)
 {
 	return moments->n > 0 ? sqrt(moments->m2 / (double)moments->n) : 0;
@@ -235,6 +244,13 @@ void histogram_merge(struct histogram *into, const struct histogram *from)
 	for (size_t i = 0; i < HISTOGRAM_BINS; i++)
 		into->bins[i] += other.bins[i];
 	into->n += other.n;
+}
+
+void histogram_repeat(struct histogram *histogram, uint64_t times)
+{
+	histogram->n *= times;
+	for (size_t i = 0; i < HISTOGRAM_BINS; i++)
+		histogram->bins[i] *= times;
 }
 
 /* Adds a bin's share of [from, to) to the parts that it lies over. */
@@ -412,6 +428,19 @@ void agreement_merge(struct agreement *into, const struct agreement *from)
 	into->xx += from->xx;
 	into->yy += from->yy;
 	into->squares += from->squares;
+}
+
+void agreement_repeat(struct agreement *agreement, uint64_t times)
+{
+	agreement->n *= times;
+	agreement->beyond *= times;
+	agreement->odd *= times;
+	agreement->sum *= (double)times;
+	agreement->sum_abs *= (double)times;
+	agreement->xy *= (double)times;
+	agreement->xx *= (double)times;
+	agreement->yy *= (double)times;
+	agreement->squares *= (double)times;
 }
 
 double agreement_cosine(const struct agreement *agreement)

@@ -25,6 +25,8 @@ struct moments {
 /* `x` is aligned to 64 bytes. */
 void moments_add(struct moments *moments, const double *x, size_t n);
 void moments_merge(struct moments *into, const struct moments *from);
+/* As if each number were there so many times. */
+void moments_repeat(struct moments *moments, uint64_t times);
 /* Of the whole population, as numpy's std(); 0 of an empty set. */
 double moments_deviation(const struct moments *moments);
 
@@ -44,6 +46,7 @@ struct histogram {
 /* Numbers that are not finite are left out. */
 void histogram_add(struct histogram *histogram, const double *x, size_t n);
 void histogram_merge(struct histogram *into, const struct histogram *from);
+void histogram_repeat(struct histogram *histogram, uint64_t times);
 /* The share of each of `n` equal parts of [min, max]. */
 void histogram_bars(const struct histogram *histogram, double min, double max,
 	double *bars, size_t n);
@@ -66,6 +69,7 @@ void agreement_add(struct agreement *agreement, const double *x, const double *y
 /* Pairs whose two numbers are the same. */
 void agreement_add_equal(struct agreement *agreement, const double *x, size_t n);
 void agreement_merge(struct agreement *into, const struct agreement *from);
+void agreement_repeat(struct agreement *agreement, uint64_t times);
 /* NaN where one side is all zeros. */
 double agreement_cosine(const struct agreement *agreement);
 

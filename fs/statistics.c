@@ -12,6 +12,7 @@
 #include "decoders/base/model.h"
 #include "decoders/base/text.h"
 #include "decoders/grammar/elements.h"
+#include "fs/cuts.h"
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -33,7 +34,8 @@ struct study {
 	struct blob *blob;
 	struct elements *kind;
 	struct histogram *histogram; /* by the lock below */
-	struct moments *partials;    /* one a piece */
+	struct cuts cuts;
+	struct moments *partials; /* one a cut */
 	uint64_t numbers;
 };
 
@@ -143,20 +145,41 @@ static void study_close(struct study *study)
 	free(study->kind);
 	free(study->histogram);
 	free(study->partials);
+	free(study->cuts.all);
+	study->cuts = (struct cuts){0};
 	study->kind = NULL;
 	study->histogram = NULL;
 	study->partials = NULL;
 }
 
+static void know(void *arg, struct cut *cut)
+{
+	const struct study *study = arg;
+
+	if (cuts_repeat(
+		    study->blob, study->kind->bits, cut->off, &cut->n, &cut->period) &&
+		cut->period <= ELEMENTS_BLOCK)
+		cut->kind = CUT_REPEATS;
+}
+
 /* Of a blob that is there. */
 static int study_open(struct study *study, struct error *why)
 {
-	size_t pieces;
+	unsigned bits = study->kind->bits;
+	uint64_t size = blob_size(study->blob);
+	struct cutting how = {.n = size / bits * 8 + size % bits * 8 / bits,
+		.grain = ELEMENTS_BLOCK,
+		.piece = PIECE,
+		.know = know,
+		.arg = study};
 
-	study->numbers = blob_size(study->blob) * 8 / study->kind->bits;
-	pieces = (size_t)((study->numbers + PIECE - 1) / PIECE);
+	how.least = cuts_least(size) * 8 / bits;
+	study->numbers = how.n;
 	study->histogram = calloc(1, sizeof *study->histogram);
-	study->partials = calloc(pieces ? pieces : 1, sizeof *study->partials);
+	int code = cuts_make(&study->cuts, &how, why);
+	if (code)
+		return code;
+	study->partials = calloc(study->cuts.n + 1, sizeof *study->partials);
 	if (!study->histogram || !study->partials)
 		return no_memory(why);
 	study->out.numbers = true;
@@ -187,7 +210,7 @@ static struct sweep_span sweep_open(void *arg, size_t i)
 	if (code)
 		(void)add_error(studies, study, why.text);
 	else
-		span = (struct sweep_span){study->numbers, PIECE};
+		span = (struct sweep_span){study->cuts.n, 1};
 	if (span.length == 0)
 		study_close(study);
 	return span;
@@ -210,34 +233,79 @@ static void take_in(const struct study *study, struct room *room, uint64_t off,
 	}
 }
 
+/* Reads `n` numbers (a step at most) from number `off` on into the room. */
+static int read_numbers(struct study *study, struct room *room, uint64_t off, uint64_t n,
+	struct error *why)
+{
+	uint64_t begin = elements_bytes(study->kind, off);
+	uint64_t end = elements_bytes(study->kind, off + n);
+
+	return blob_read_all(study->blob, begin, room->bytes, end - begin, why);
+}
+
+static int do_read(struct study *study, struct room *room, const struct cut *cut,
+	struct moments *moments, struct error *why)
+{
+	uint64_t step =
+		(uint64_t)STEP * 8 / study->kind->bits / ELEMENTS_BLOCK * ELEMENTS_BLOCK;
+	uint64_t end = cut->off + cut->n, n;
+	int code = 0;
+
+	for (uint64_t at = cut->off; at < end && !code; at += n) {
+		n = end - at < step ? end - at : step;
+		code = read_numbers(study, room, at, n, why);
+		if (!code)
+			take_in(study, room, at, n, moments);
+	}
+	return code;
+}
+
+/* A period (at most a block), and what is there of the last one. */
+static int do_repeating(struct study *study, struct room *room, const struct cut *cut,
+	struct moments *moments, struct error *why)
+{
+	uint64_t times = cut->n / cut->period, rest = cut->n % cut->period;
+	struct moments last = {0};
+	int code = read_numbers(study, room, cut->off, cut->period, why);
+
+	if (code)
+		return code;
+	elements_decode(study->kind, room->bytes, cut->period, room->x);
+	moments_add(moments, room->x, cut->period);
+	moments_repeat(moments, times);
+	histogram_add(&room->histogram, room->x, cut->period);
+	if (study->numbers > ALL_COUNTED)
+		times = (times + OF_BLOCKS - 1) / OF_BLOCKS;
+	histogram_repeat(&room->histogram, times);
+	if (rest > 0) {
+		moments_add(&last, room->x, rest);
+		moments_merge(moments, &last);
+		histogram_add(&room->histogram, room->x, rest);
+	}
+	return 0;
+}
+
 static uint64_t sweep_piece(
 	void *arg, size_t i, uint64_t off, uint64_t length, void *memory)
 {
 	struct studies *studies = arg;
 	struct study *study = &studies->all[i];
+	const struct cut *cut = &study->cuts.all[off];
 	struct room *room = memory;
-	uint64_t step =
-		(uint64_t)STEP * 8 / study->kind->bits / ELEMENTS_BLOCK * ELEMENTS_BLOCK;
-	uint64_t begin = elements_bytes(study->kind, off), n;
-	uint64_t end = elements_bytes(study->kind, off + length);
 	struct error why = {0};
-	int code = 0;
+	int code;
 
+	(void)length; /* one cut */
 	memset(&room->histogram, 0, sizeof room->histogram);
-	for (uint64_t at = off; at < off + length && !code; at += n) {
-		n = off + length - at < step ? off + length - at : step;
-		uint64_t from = elements_bytes(study->kind, at);
-		code = blob_read_all(study->blob, from, room->bytes,
-			elements_bytes(study->kind, at + n) - from, &why);
-		if (!code)
-			take_in(study, room, at, n, &study->partials[off / PIECE]);
-	}
+	code = (cut->kind == CUT_REPEATS ? do_repeating : do_read)(
+		study, room, cut, &study->partials[off], &why);
 	pthread_mutex_lock(&studies->lock);
 	histogram_merge(study->histogram, &room->histogram);
 	if (code)
 		(void)add_error(studies, study, why.text);
 	pthread_mutex_unlock(&studies->lock);
-	return end - begin;
+	return elements_bytes(study->kind, cut->off + cut->n) -
+	       elements_bytes(study->kind, cut->off);
 }
 
 static void sweep_close(void *arg, size_t i)
@@ -245,7 +313,7 @@ static void sweep_close(void *arg, size_t i)
 	struct study *study = &((struct studies *)arg)->all[i];
 	struct statistic *out = &study->out;
 
-	for (uint64_t p = 0; p * PIECE < study->numbers; p++)
+	for (size_t p = 0; p < study->cuts.n; p++)
 		moments_merge(&out->moments, &study->partials[p]);
 	histogram_bars(study->histogram, out->moments.min, out->moments.max, out->bars,
 		STATISTICS_BARS);
