@@ -1,9 +1,10 @@
 /*
- * figures: loops over doubles in eight lanes.
+ * figures: plain loops over doubles, in parts, which the compiler turns into vectors of
+ * whatever width the processor has.
  *
  * Variances are of a block first, from its own mean, and merged by Chan's rule; nothing
  * is squared before a mean is taken away from it. A block with NaN or infinities is found
- * by one multiplication a number, and taken in again without them.
+ * by its sum, which is none then, and taken in again without them.
  */
 #include "fs/figures.h"
 #include "decoders/base/vectors.h"
@@ -16,24 +17,6 @@
 struct block {
 	double values[FIGURES_BLOCK];
 } __attribute__((aligned(64)));
-
-/* x * 0 is 0 for finite numbers, else NaN. */
-WIDE static bool all_finite(const double *x, size_t n)
-{
-	lanes sum = {0}, all;
-	double rest = 0;
-	size_t i = 0;
-
-	for (; i + LANES <= n; i += LANES) {
-		memcpy(&all, x + i, sizeof all);
-		sum += all * 0.0;
-	}
-	for (; i < n; i++)
-		rest += x[i] * 0.0;
-	for (i = 0; i < LANES; i++)
-		rest += sum[i];
-	return rest == 0;
-}
 
 /* Finite numbers to the front; how many. Counts the others. */
 static size_t pick_finite(
@@ -50,11 +33,16 @@ static size_t pick_finite(
 	return finite;
 }
 
-/* Sums the lanes in pairs. */
-static double across(const double *lane)
+/* Sums the parts in pairs. */
+static double across(const double *part)
 {
-	return ((lane[0] + lane[1]) + (lane[2] + lane[3])) +
-	       ((lane[4] + lane[5]) + (lane[6] + lane[7]));
+	double sums[PARTS];
+
+	memcpy(sums, part, sizeof sums);
+	for (size_t n = PARTS / 2; n > 0; n /= 2)
+		for (size_t i = 0; i < n; i++)
+			sums[i] += sums[i + n];
+	return sums[0];
 }
 
 static double least(const double *x, size_t n)
@@ -77,38 +65,58 @@ static double most(const double *x, size_t n)
 
 /* Moments. */
 
-/* Where `which` says so `a`, else `b`. */
-#define CHOOSE(which, a, b) ((lanes)(((marks)(a) & (which)) | ((marks)(b) & ~(which))))
+struct sums {
+	double sum[PARTS], min[PARTS], max[PARTS];
+	uint64_t zeros[PARTS];
+};
 
-/* Of full lanes of finite numbers. */
-WIDE static void moments_of_lanes(struct moments *out, const double *x, size_t n)
+/* The four loops in one: the compiler makes vectors of all or of none. */
+WIDE static void look(struct sums *out, const double *x, size_t n)
 {
-	const lanes *in = (const lanes *)x;
-	lanes sum = {0}, squares = {0}, min = in[0], max = in[0];
-	marks zeros = {0};
-	double lane[LANES];
+	struct sums s = {0};
 
-	for (size_t i = 0; i < n / LANES; i++) {
-		min = CHOOSE(in[i] < min, in[i], min);
-		max = CHOOSE(in[i] > max, in[i], max);
-		zeros -= in[i] == 0.0;
-		sum += in[i];
-	}
-	memcpy(lane, &sum, sizeof lane);
-	out->mean = across(lane) / (double)n;
-	for (size_t i = 0; i < n / LANES; i++) {
-		lanes from_mean = in[i] - out->mean;
-		squares += from_mean * from_mean;
-	}
-	memcpy(lane, &squares, sizeof lane);
-	out->m2 = across(lane);
-	memcpy(lane, &min, sizeof lane);
-	out->min = least(lane, LANES);
-	memcpy(lane, &max, sizeof lane);
-	out->max = most(lane, LANES);
+	for (size_t k = 0; k < PARTS; k++)
+		s.min[k] = s.max[k] = x[0];
+	for (size_t i = 0; i < n; i += PARTS)
+		for (size_t k = 0; k < PARTS; k++) {
+			double a = x[i + k];
+			s.sum[k] += a;
+			s.min[k] = a < s.min[k] ? a : s.min[k];
+			s.max[k] = a > s.max[k] ? a : s.max[k];
+			s.zeros[k] += a == 0;
+		}
+	*out = s;
+}
+
+WIDE static void square(double *out, const double *x, size_t n, double mean)
+{
+	double s[PARTS] = {0};
+
+	for (size_t i = 0; i < n; i += PARTS)
+		for (size_t k = 0; k < PARTS; k++) {
+			double d = x[i + k] - mean;
+			s[k] += d * d;
+		}
+	memcpy(out, s, sizeof s);
+}
+
+/* Of a multiple of PARTS. False where their sum is no number. */
+static bool moments_of_parts(struct moments *out, const double *x, size_t n)
+{
+	double squares[PARTS], sum;
+	struct sums sums;
+
+	look(&sums, x, n);
+	sum = across(sums.sum);
 	out->n = n;
-	for (size_t i = 0; i < LANES; i++)
-		out->zeros += (uint64_t)zeros[i];
+	out->mean = sum / (double)n;
+	square(squares, x, n, out->mean);
+	out->m2 = across(squares);
+	out->min = least(sums.min, PARTS);
+	out->max = most(sums.max, PARTS);
+	for (size_t k = 0; k < PARTS; k++)
+		out->zeros += sums.zeros[k];
+	return isfinite(sum);
 }
 
 /* Of a few. */
@@ -153,23 +161,32 @@ void moments_merge(struct moments *into, const struct moments *from)
 	into->n += from->n;
 }
 
-void moments_add(struct moments *moments, const double *x, size_t n)
+/* Of any number of them. False where one is not finite, or their sum is not. */
+static bool moments_of(struct moments *out, const double *x, size_t n)
 {
-	struct moments full = {0}, rest = {0};
-	struct block finite;
-	size_t even;
+	struct moments rest = {0};
+	size_t even = n - n % PARTS;
+	bool finite = true;
 
-	if (!all_finite(x, n)) {
-		n = pick_finite(moments, x, n, &finite);
-		x = finite.values;
-	}
-	even = n - n % LANES;
 	if (even > 0)
-		moments_of_lanes(&full, x, even);
+		finite = moments_of_parts(out, x, even);
 	if (n > even)
 		moments_of_rest(&rest, x + even, n - even);
-	moments_merge(moments, &full);
-	moments_merge(moments, &rest);
+	moments_merge(out, &rest);
+	return finite && isfinite(rest.mean);
+}
+
+void moments_add(struct moments *moments, const double *x, size_t n)
+{
+	struct moments block = {0};
+	struct block finite;
+
+	if (n > 0 && !moments_of(&block, x, n)) {
+		n = pick_finite(moments, x, n, &finite);
+		block = (struct moments){0};
+		(void)moments_of(&block, finite.values, n);
+	}
+	moments_merge(moments, &block);
 }
 
 void moments_repeat(struct moments *moments, uint64_t times)
@@ -293,55 +310,103 @@ void histogram_bars(
 
 /* Agreement. */
 
-/* Of full lanes of finite pairs. */
-WIDE static void agree(struct agreement *out, const double *x, const double *y,
-	const double *difference, size_t n, double tolerance)
+struct products {
+	double sum[PARTS], sum_abs[PARTS], squares[PARTS];
+	double xy[PARTS], xx[PARTS], yy[PARTS];
+};
+
+WIDE static void multiply(struct products *out, const double *x, const double *y,
+	const double *difference, size_t n)
 {
-	const lanes *a = (const lanes *)x, *b = (const lanes *)y;
-	const lanes *between = (const lanes *)difference;
-	const marks no_sign = (marks){0} + INT64_MAX;
-	lanes sum = {0}, sum_abs = {0}, max_abs = {0}, max_rel = {0};
-	lanes xy = {0}, xx = {0}, yy = {0}, squares = {0};
-	marks beyond = {0};
-	double lane[LANES];
+	struct products s = {0};
 
-	for (size_t i = 0; i < n / LANES; i++) {
-		lanes d = (lanes)((marks)between[i] & no_sign);
-		lanes size_a = (lanes)((marks)a[i] & no_sign);
-		lanes size_b = (lanes)((marks)b[i] & no_sign);
-		lanes size = CHOOSE(size_a > size_b, size_a, size_b);
-		/* 0 by 0 is a NaN, which is greater than nothing */
-		lanes rel = d / size;
+	for (size_t i = 0; i < n; i += PARTS)
+		for (size_t k = 0; k < PARTS; k++) {
+			double a = x[i + k], b = y[i + k], d = difference[i + k];
+			s.sum[k] += d;
+			s.sum_abs[k] += fabs(d);
+			s.squares[k] += d * d;
+			s.xy[k] += a * b;
+			s.xx[k] += a * a;
+			s.yy[k] += b * b;
+		}
+	*out = s;
+}
 
-		sum += between[i];
-		sum_abs += d;
-		max_abs = CHOOSE(d > max_abs, d, max_abs);
-		max_rel = CHOOSE(rel > max_rel, rel, max_rel);
-		beyond -= d > tolerance;
-		xy += a[i] * b[i];
-		xx += a[i] * a[i];
-		yy += b[i] * b[i];
-		squares += d * d;
+/* Finite numbers without their sign are in the order of their bits. */
+WIDE static double largest(const double *x, size_t n)
+{
+	int64_t max = 0, bits;
+	double out;
+
+	for (size_t i = 0; i < n; i++) {
+		memcpy(&bits, x + i, sizeof bits);
+		bits &= INT64_MAX;
+		max = bits > max ? bits : max;
 	}
+	memcpy(&out, &max, sizeof out);
+	return out;
+}
+
+WIDE static uint64_t count_beyond(const double *difference, size_t n, double tolerance)
+{
+	uint64_t beyond = 0;
+
+	for (size_t i = 0; i < n; i++)
+		beyond += fabs(difference[i]) > tolerance;
+	return beyond;
+}
+
+/* How many are further apart than that part of the larger of the two: dividing takes
+ * longer than all the rest, so it is done only where it will tell. */
+WIDE static uint64_t count_further(
+	const double *x, const double *y, const double *difference, size_t n, double part)
+{
+	uint64_t further = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		double a = fabs(x[i]), b = fabs(y[i]);
+		further += fabs(difference[i]) > part * (a > b ? a : b);
+	}
+	return further;
+}
+
+static double furthest(
+	const double *x, const double *y, const double *difference, size_t n)
+{
+	double most = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		double part = fabs(difference[i]) / fmax(fabs(x[i]), fabs(y[i]));
+		/* 0 by 0 is a NaN, which is greater than nothing */
+		most = part > most ? part : most;
+	}
+	return most;
+}
+
+/* Of a multiple of PARTS. False, and nothing done, where not all seem to be finite,
+ * unless they are known to be. */
+static bool agree(struct agreement *out, const double *x, const double *y,
+	const double *difference, size_t n, double tolerance, bool known)
+{
+	struct products s;
+
+	multiply(&s, x, y, difference, n);
+	double xx = across(s.xx), yy = across(s.yy);
+	if (!known && !isfinite(xx + yy))
+		return false;
 	out->n += n;
-	memcpy(lane, &sum, sizeof lane);
-	out->sum += across(lane);
-	memcpy(lane, &sum_abs, sizeof lane);
-	out->sum_abs += across(lane);
-	memcpy(lane, &xy, sizeof lane);
-	out->xy += across(lane);
-	memcpy(lane, &xx, sizeof lane);
-	out->xx += across(lane);
-	memcpy(lane, &yy, sizeof lane);
-	out->yy += across(lane);
-	memcpy(lane, &squares, sizeof lane);
-	out->squares += across(lane);
-	memcpy(lane, &max_abs, sizeof lane);
-	out->max_abs = fmax(out->max_abs, most(lane, LANES));
-	memcpy(lane, &max_rel, sizeof lane);
-	out->max_rel = fmax(out->max_rel, most(lane, LANES));
-	for (size_t i = 0; i < LANES; i++)
-		out->beyond += (uint64_t)beyond[i];
+	out->sum += across(s.sum);
+	out->sum_abs += across(s.sum_abs);
+	out->squares += across(s.squares);
+	out->xy += across(s.xy);
+	out->xx += xx;
+	out->yy += yy;
+	out->beyond += count_beyond(difference, n, tolerance);
+	out->max_abs = fmax(out->max_abs, largest(difference, n));
+	if (count_further(x, y, difference, n, out->max_rel) > 0)
+		out->max_rel = fmax(out->max_rel, furthest(x, y, difference, n));
+	return true;
 }
 
 /* Pairs of finite numbers to the front; the others are counted. Returns how many. */
@@ -370,44 +435,30 @@ void agreement_add(struct agreement *agreement, const double *x, const double *y
 	struct block picked[3];
 	size_t padded;
 
-	if (n % LANES != 0 || !all_finite(x, n) || !all_finite(y, n)) {
-		n = pick_pairs(agreement, x, y, difference, n, picked);
-		padded = (n + LANES - 1) / LANES * LANES;
-		for (size_t i = 0; i < 3; i++) /* zeros change no figure but n */
-			memset(picked[i].values + n, 0, (padded - n) * sizeof(double));
-		agree(agreement, picked[0].values, picked[1].values, picked[2].values,
-			padded, tolerance);
-		agreement->n -= padded - n;
+	if (n % PARTS == 0 && agree(agreement, x, y, difference, n, tolerance, false))
 		return;
-	}
-	agree(agreement, x, y, difference, n, tolerance);
-}
-
-/* Of full lanes of finite numbers. */
-WIDE static double sum_squares(const double *x, size_t n)
-{
-	const lanes *in = (const lanes *)x;
-	lanes sum = {0};
-	double lane[LANES];
-
-	for (size_t i = 0; i < n / LANES; i++)
-		sum += in[i] * in[i];
-	memcpy(lane, &sum, sizeof lane);
-	return across(lane);
+	n = pick_pairs(agreement, x, y, difference, n, picked);
+	padded = (n + PARTS - 1) / PARTS * PARTS;
+	for (size_t i = 0; i < 3; i++) /* zeros change no figure but n */
+		memset(picked[i].values + n, 0, (padded - n) * sizeof(double));
+	(void)agree(agreement, picked[0].values, picked[1].values, picked[2].values,
+		padded, tolerance, true);
+	agreement->n -= padded - n;
 }
 
 void agreement_add_equal(struct agreement *agreement, const double *x, size_t n)
 {
 	struct moments others = {0};
 	struct block finite;
-	double sum;
+	double squares[PARTS], sum;
 
-	if (n % LANES != 0 || !all_finite(x, n)) {
+	square(squares, x, n - n % PARTS, 0);
+	sum = across(squares);
+	if (n % PARTS != 0 || !isfinite(sum)) {
 		n = pick_finite(&others, x, n, &finite);
 		memset(finite.values + n, 0, (FIGURES_BLOCK - n) * sizeof(double));
-		sum = sum_squares(finite.values, FIGURES_BLOCK);
-	} else {
-		sum = sum_squares(x, n);
+		square(squares, finite.values, FIGURES_BLOCK, 0);
+		sum = across(squares);
 	}
 	agreement->n += n;
 	agreement->xy += sum;

@@ -21,7 +21,7 @@
 #define STEP (256u << 10)      /* bytes that are read at once */
 #define PIECE (512u << 10)     /* numbers of a piece */
 #define ALL_COUNTED (1u << 20) /* numbers up to which all are in the histogram */
-#define OF_BLOCKS 8	       /* beyond, the blocks of which one is */
+#define OF_BLOCKS 32	       /* beyond, the blocks of which one is */
 
 _Static_assert(PIECE % ELEMENTS_BLOCK == 0, "pieces are whole blocks");
 _Static_assert(ELEMENTS_BLOCK <= FIGURES_BLOCK, "a block of numbers is taken in at once");

@@ -23,7 +23,7 @@ struct statistic {
 	struct moments
 		moments; /* the parts of complex elements are numbers of their own */
 	double bars[STATISTICS_BARS]; /* shares between min and max; of a large tensor, of
-					 one in 8 blocks of its numbers */
+					 one in 32 blocks of its numbers */
 	char *error;		      /* why it could not be read, or NULL; owned */
 };
 
