@@ -193,6 +193,15 @@ static hid_t record_type(const struct dtype *dtype)
 	return fields_type(json, 0, 0);
 }
 
+/* A record of numpy's may say what a type of HDF5 cannot: gaps that have a kind, or
+ * stand next to each other. */
+static bool reads_as(hid_t type, const struct dtype *dtype)
+{
+	AUTO_FORM form = {0};
+
+	return hdf5_form_locked(type, &form, NULL) == 0 && form.dtype == dtype;
+}
+
 int hdf5_type_locked(
 	const struct dtype *dtype, hid_t *type, bool *tagged, struct error *err)
 {
@@ -221,7 +230,9 @@ int hdf5_type_locked(
 	else
 		id = opaque_type(size);
 	*tagged = dtype->class == DTYPE_MINIFLOAT;
-	if (id < 0)
+	if (id > 0 && !*tagged && !reads_as(id, dtype))
+		hdf5_hid_close(&id);
+	if (id <= 0)
 		return hdf5_fail_locked(err, EOPNOTSUPP,
 			"dtype: expected a type that HDF5 files can hold, found %s",
 			dtype->name);
