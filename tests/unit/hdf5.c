@@ -6,24 +6,14 @@
 #include "decoders/base/source.h"
 #include "decoders/base/text.h"
 #include "decoders/base/tree.h"
-#include "decoders/grammar/document.h"
+#include "tests/unit/edits.h"
 #include "tests/unit/listing.h"
 #include "tests/unit/unit.h"
-#include <glob.h>
 #include <pthread.h>
 #include <stdlib.h>
 
 extern const struct decoder hdf5_decoder;
 static const struct decoder *const only_hdf5[] = {&hdf5_decoder, NULL};
-
-#define AUTO_M __attribute__((cleanup(model_free))) struct model
-
-static void fixture_path(const char *name, struct text *path)
-{
-	const char *folder = getenv("FIXTURES");
-
-	text_printf(path, "%s/%s", folder != NULL ? folder : "tests/fixtures", name);
-}
 
 static int open_at(const char *path, struct model **out, struct error *err)
 {
@@ -49,19 +39,16 @@ static struct model *fixture(const char *name)
 
 static void one_listing(const char *path)
 {
-	AUTO_M *model = NULL;
+	AUTO_MODEL *model = NULL;
 	AUTO_PLAN *plan = NULL;
 	struct error err = {0};
-	AUTO_TEXT listing = {0};
 	char why[sizeof unit.why];
 
 	if (open_at(path, &model, &err) < 0) {
 		unit_fail("%s: %s", path, err.text);
 		return;
 	}
-	text_put(&listing, path, strlen(path) - 3);
-	text_puts(&listing, ".listing");
-	listing_check(model, listing.bytes);
+	listing_check(model, path);
 	if (model_encode(model, &plan, &err) < 0 || !plan_unchanged(plan))
 		unit_fail("encodes to other bytes: %s", err.text);
 	if (unit.why[0] != '\0' && strstr(unit.why, ".h5: ") == NULL) {
@@ -72,35 +59,25 @@ static void one_listing(const char *path)
 
 static void listings(void)
 {
-	AUTO_TEXT pattern = {0};
-	glob_t found = {0};
-
 	unit_begin("every fixture reads as h5py reads it, and encodes to itself");
-	fixture_path("hdf5/*.h5", &pattern);
-	CHECK_INT(glob(pattern.bytes, 0, NULL, &found), 0);
-	for (size_t i = 0; i < found.gl_pathc; i++)
-		one_listing(found.gl_pathv[i]);
-	globfree(&found);
+	each_fixture("hdf5/*.h5", one_listing);
+}
+
+static void one_hostile(const char *path)
+{
+	AUTO_MODEL *model = NULL;
+	struct error err = {0};
+
+	if (open_at(path, &model, &err) < 0)
+		CHECK(err.text[0] != '\0');
+	else
+		CHECK(model->readonly != NULL);
 }
 
 static void hostile(void)
 {
-	AUTO_TEXT pattern = {0};
-	struct error err = {0};
-	glob_t found = {0};
-
 	unit_begin("damaged files are refused with a reason, or say what is wrong");
-	fixture_path("hostile/*.h5", &pattern);
-	CHECK_INT(glob(pattern.bytes, 0, NULL, &found), 0);
-	for (size_t i = 0; i < found.gl_pathc; i++) {
-		AUTO_M *model = NULL;
-
-		if (open_at(found.gl_pathv[i], &model, &err) < 0)
-			CHECK(err.text[0] != '\0');
-		else
-			CHECK(model->readonly != NULL);
-	}
-	globfree(&found);
+	each_fixture("hostile/*.h5", one_hostile);
 }
 
 static const char *target(struct model *model, const char *path)
@@ -112,7 +89,7 @@ static const char *target(struct model *model, const char *path)
 
 static void links(void)
 {
-	AUTO_M *model = fixture("hdf5/links.h5");
+	AUTO_MODEL *model = fixture("hdf5/links.h5");
 
 	unit_begin("other ways to an object are relative links, two to a tensor");
 	CHECK_STR(target(model, "layers/a/real.bin"), "../real_shallow.bin");
@@ -131,47 +108,30 @@ static void links(void)
 		"external link to /etc/passwd:/x is never followed");
 }
 
-static void check_document(struct model *model, const char *path, const char *part)
-{
-	struct node *node = tree_at(model->tree, path);
-	struct error err = {0};
-	AUTO_TEXT text = {0};
-
-	if (node == NULL ||
-		(node->kind == NODE_TENSOR
-				? sidecar_render(model, node, &text, &err)
-				: document_render(model, node, &text, &err)) < 0)
-		unit_fail("%s: %s", path, node == NULL ? "is not there" : err.text);
-	else if (strstr(text.bytes, part) == NULL)
-		unit_fail("%s: expected %s, found %s", path, part, text.bytes);
-}
-
 static void documents(void)
 {
-	AUTO_M *model = fixture("hdf5/attributes.h5");
-	AUTO_M *ordered = fixture("hdf5/ordered.h5");
-	AUTO_M *references = fixture("hdf5/references.h5");
-	AUTO_M *strings = fixture("hdf5/strings.h5");
+	AUTO_MODEL *model = fixture("hdf5/attributes.h5");
+	AUTO_MODEL *ordered = fixture("hdf5/ordered.h5");
+	AUTO_MODEL *references = fixture("hdf5/references.h5");
+	AUTO_MODEL *strings = fixture("hdf5/strings.h5");
 
 	unit_begin("attributes of every type are JSON");
-	check_document(model, "metadata.json", "\"big\": 18446744073709551615,");
-	check_document(
-		model, "metadata.json", "\"complex\": {\n    \"%complex\": [1.0, 2.0]");
-	check_document(model, "metadata.json", "\"float32\": 0.1,");
-	check_document(
-		model, "metadata.json", "\"not_utf8\": {\n    \"%bytes\": \"//4=\"");
-	check_document(model, "metadata.json", "\"null\": null,");
-	check_document(model, "metadata.json", "\"space_padded\": \"abc\",");
-	check_document(model, "metadata.json", "\"matrix\": [[1.0, 0.0], [0.0, 1.0]],");
-	check_document(
-		model, "layers/group/attributes.json", "\"%reference\": \"/group\"");
-	check_document(model, "layers/tensor.json", "\"attributes\": {");
+	CHECK(shows(model, "metadata.json", "\"big\": 18446744073709551615,"));
+	CHECK(shows(
+		model, "metadata.json", "\"complex\": {\n    \"%complex\": [1.0, 2.0]"));
+	CHECK(shows(model, "metadata.json", "\"float32\": 0.1,"));
+	CHECK(shows(model, "metadata.json", "\"not_utf8\": {\n    \"%bytes\": \"//4=\""));
+	CHECK(shows(model, "metadata.json", "\"null\": null,"));
+	CHECK(shows(model, "metadata.json", "\"space_padded\": \"abc\","));
+	CHECK(shows(model, "metadata.json", "\"matrix\": [[1.0, 0.0], [0.0, 1.0]],"));
+	CHECK(shows(model, "layers/group/attributes.json", "\"%reference\": \"/group\""));
+	CHECK(shows(model, "layers/tensor.json", "\"attributes\": {"));
 	unit_begin("attributes stand in the order of creation where that is tracked");
-	check_document(ordered, "metadata.json", "{");
+	CHECK(shows(ordered, "metadata.json", "{"));
 	unit_begin("elements without a fixed size are values in the sidecar");
-	check_document(references, "layers/objects.json",
-		"\"values\": [\n    {\n      \"%reference\": \"/target\"");
-	check_document(strings, "layers/variable.json", "größe\\n大きさ");
+	CHECK(shows(references, "layers/objects.json",
+		"\"values\": [\n    {\n      \"%reference\": \"/target\""));
+	CHECK(shows(strings, "layers/variable.json", "größe\\n大きさ"));
 }
 
 static int count_fact(void *arg, const char *name, const char *value)
@@ -184,7 +144,7 @@ static int count_fact(void *arg, const char *name, const char *value)
 
 static void facts(void)
 {
-	AUTO_M *model = fixture("hdf5/chunked.h5");
+	AUTO_MODEL *model = fixture("hdf5/chunked.h5");
 	struct node *node = tree_at(model->tree, "layers/gzip_shuffle.bin");
 	AUTO_TEXT text = {0};
 
@@ -217,7 +177,7 @@ static void *read_pieces(void *arg)
 
 static void threads(void)
 {
-	AUTO_M *model = fixture("hdf5/chunked.h5");
+	AUTO_MODEL *model = fixture("hdf5/chunked.h5");
 	struct node *node;
 	pthread_t thread[4];
 	struct error err = {0};

@@ -8,7 +8,7 @@
 #include "decoders/base/spill.h"
 #include "decoders/base/text.h"
 #include "decoders/base/tree.h"
-#include "decoders/grammar/document.h"
+#include "tests/unit/edits.h"
 #include "tests/unit/unit.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -17,8 +17,6 @@
 
 extern const struct decoder hdf5_decoder;
 static const struct decoder *const only_hdf5[] = {&hdf5_decoder, NULL};
-
-#define AUTO_M __attribute__((cleanup(model_free))) struct model
 
 static char folder[64];
 static struct spill_pool pool = {.dir = -1, .limit = 1 << 28, .in_memory = 1 << 28};
@@ -83,7 +81,7 @@ static void outcome(struct model *model, const char *name)
 {
 	AUTO_PLAN *plan = NULL;
 	AUTO_SOURCE *source = NULL;
-	AUTO_M *again = NULL;
+	AUTO_MODEL *again = NULL;
 	AUTO_TEXT said = {0};
 	struct error err = {0};
 
@@ -101,103 +99,16 @@ static void outcome(struct model *model, const char *name)
 
 /* --- editing --- */
 
-static struct node *at(struct model *model, const char *path)
-{
-	struct node *node = tree_at(model->tree, path);
-
-	if (node == NULL) {
-		unit_fail("%s is not there", path);
-		exit(unit_end());
-	}
-	return node;
-}
-
-static int allow(struct model *model, const struct change *change, struct error *err)
-{
-	return model_check(model, change, err);
-}
-
-static void move(
-	struct model *model, const char *path, const char *parent, const char *name)
-{
-	struct node *node = at(model, path), *to = at(model, parent);
-	struct change change = {
-		.what = EDIT_MOVED, .node = node, .parent = to, .name = name};
-	struct error err = {0};
-
-	if (allow(model, &change, &err) < 0 ||
-		tree_move(model->tree, node, to, name, &err) < 0)
-		unit_fail("%s: %s", path, err.text);
-}
-
-static void removes(struct model *model, const char *path)
-{
-	struct node *node = at(model, path);
-	struct change change = {.what = EDIT_REMOVED, .node = node};
-	struct error err = {0};
-
-	if (allow(model, &change, &err) < 0 || tree_remove(model->tree, node, &err) < 0)
-		unit_fail("%s: %s", path, err.text);
-}
-
-static struct node *folder_new(struct model *model, const char *parent, const char *name)
-{
-	struct node *node = NULL;
-	struct change change = {.what = EDIT_ADDED,
-		.parent = at(model, parent),
-		.name = name,
-		.kind = NODE_FOLDER};
-	struct error err = {0};
-
-	if (allow(model, &change, &err) < 0 ||
-		tree_add_folder(model->tree, change.parent, name, &node, &err) < 0)
-		unit_fail("%s: %s", name, err.text);
-	return node;
-}
-
-static struct tensor *type_of(
-	struct model *model, const char *dtype, unsigned rank, const uint64_t *shape)
-{
-	struct tensor *type = NULL;
-	struct error err = {0};
-
-	if (tree_type(model->tree, dtype_find(dtype, strlen(dtype)), rank, shape, &type,
-		    &err) < 0) {
-		unit_fail("%s: %s", dtype, err.text);
-		exit(unit_end());
-	}
-	return type;
-}
-
+/* With what its NAME.json is said to have, or NULL. */
 static void add(struct model *model, const char *parent, const char *stem,
 	struct tensor *type, const void *bytes, const char *sidecar)
 {
-	struct change change = {.what = EDIT_ADDED,
-		.parent = at(model, parent),
-		.name = stem,
-		.kind = NODE_TENSOR,
-		.type = type};
-	AUTO_BLOB *content = NULL;
+	struct node *node = tensor_added(model, parent, stem, type, bytes);
 	struct error err = {0};
-	struct node *node;
 
-	CHECK_INT(blob_staged(&content, NULL, &pool, &err), 0);
-	CHECK_INT(blob_write(content, 0, bytes, type->bytes, &err), 0);
-	if (allow(model, &change, &err) < 0 ||
-		tree_add_tensor(
-			model->tree, change.parent, stem, type, content, &node, &err) < 0)
+	if (node != NULL && sidecar != NULL &&
+		sidecar_save(model, node, sidecar, &err) < 0)
 		unit_fail("%s: %s", stem, err.text);
-	else if (sidecar != NULL) {
-		change = (struct change){.what = EDIT_SIDECAR,
-			.node = node,
-			.edited = sidecar,
-			.edited_len = strlen(sidecar)};
-		if (allow(model, &change, &err) < 0)
-			unit_fail("%s: %s", stem, err.text);
-		CHECK_INT(tree_set_sidecar(
-				  model->tree, node, sidecar, strlen(sidecar), &err),
-			0);
-	}
 }
 
 /* Lays bytes over a tensor's elements, as a program does that writes a part of them. */
@@ -216,50 +127,6 @@ static void overwrite(struct model *model, const char *path, uint64_t off,
 		unit_fail("%s: %s", path, err.text);
 }
 
-/* Saves a document or sidecar with the first `from` in it replaced. */
-static int save(struct model *model, const char *path, const char *from, const char *to,
-	struct error *err)
-{
-	AUTO_TEXT shown = {0};
-	AUTO_TEXT edited = {0};
-	struct node *node = at(model, path);
-	bool sidecar = node->kind == NODE_TENSOR;
-	struct change change = {.what = EDIT_SIDECAR, .node = node};
-	char *text = NULL, *found;
-	size_t len = 0;
-	int rc = sidecar ? sidecar_render(model, node, &shown, err)
-			 : document_render(model, node, &shown, err);
-
-	found = rc < 0 ? NULL : strstr(shown.bytes, from);
-	if (found == NULL) {
-		unit_fail("%s: no %s in %s", path, from, shown.bytes);
-		return -ENOENT;
-	}
-	text_put(&edited, shown.bytes, shown.len);
-	text_splice(&edited, (size_t)(found - shown.bytes), strlen(from), to, strlen(to));
-	change.edited = edited.bytes;
-	change.edited_len = edited.len;
-	if (sidecar) {
-		rc = allow(model, &change, err);
-		return rc < 0 ? rc
-			      : tree_set_sidecar(
-					model->tree, node, edited.bytes, edited.len, err);
-	}
-	rc = document_apply(model, node, shown.bytes, shown.len, edited.bytes, edited.len,
-		&text, &len, err);
-	if (rc == 0 && text != NULL)
-		tree_set_value(node->view->value, text, len);
-	return rc;
-}
-
-static void saved(struct model *model, const char *path, const char *from, const char *to)
-{
-	struct error err = {0};
-
-	if (save(model, path, from, to, &err) < 0)
-		unit_fail("%s: %s", path, err.text);
-}
-
 /* --- behaviours --- */
 
 static const char *const tensors[] = {"plain", "big", "gzip", "lzf", "big_gzip", "grows"};
@@ -267,7 +134,7 @@ static const char *const tensors[] = {"plain", "big", "gzip", "lzf", "big_gzip",
 
 static void contents(const char *file)
 {
-	AUTO_M *model = open_file(file);
+	AUTO_MODEL *model = open_file(file);
 	float minus[10];
 	int16_t one = -1;
 	AUTO_TEXT path = {0};
@@ -289,7 +156,7 @@ static void contents(const char *file)
 
 static void whole(const char *file)
 {
-	AUTO_M *model = open_file(file);
+	AUTO_MODEL *model = open_file(file);
 	float new[24 * 35];
 	AUTO_TEXT path = {0};
 	size_t i;
@@ -306,7 +173,7 @@ static void whole(const char *file)
 
 static void attributes(const char *file)
 {
-	AUTO_M *model = open_file(file);
+	AUTO_MODEL *model = open_file(file);
 	const char *doc = "metadata.json";
 
 	saved(model, doc, "\"a model\"", "\"another model, größer\"");
@@ -327,18 +194,18 @@ static void attributes(const char *file)
 
 static void removed_attributes(const char *file)
 {
-	AUTO_M *model = open_file(file);
+	AUTO_MODEL *model = open_file(file);
 	struct node *node = at(model, "metadata.json");
 	static const char text[] = "{\"title\": \"a model\", \"last\": \"end\"}";
 
-	removes(model, "layers/a/attributes.json");
+	removed(model, "layers/a/attributes.json");
 	tree_set_value(node->view->value, strdup(text), sizeof text - 1);
 	outcome(model, "removed_attributes");
 }
 
 static void long_text(const char *file)
 {
-	AUTO_M *model = open_file(file);
+	AUTO_MODEL *model = open_file(file);
 	AUTO_TEXT text = {0};
 	size_t i;
 
@@ -352,20 +219,20 @@ static void long_text(const char *file)
 
 static void structure(const char *file)
 {
-	AUTO_M *model = open_file(file);
+	AUTO_MODEL *model = open_file(file);
 	static const float two[] = {1, 2};
 	static const uint16_t halves[] = {0x3c00, 0x4000};
 	static const uint64_t shape[] = {2};
 	const int64_t one = 1;
 
-	removes(model, "layers/gzip.bin");
-	move(model, "layers/a", "layers", "tmp");
-	move(model, "layers/b", "layers", "a");
-	move(model, "layers/tmp", "layers", "b");
-	move(model, "layers/b/inner", "layers", "inner");
-	(void)folder_new(model, "layers", "new");
-	(void)folder_new(model, "layers/new", "group");
-	(void)folder_new(model, "layers/new", "empty");
+	removed(model, "layers/gzip.bin");
+	moved(model, "layers/a", "layers", "tmp");
+	moved(model, "layers/b", "layers", "a");
+	moved(model, "layers/tmp", "layers", "b");
+	moved(model, "layers/b/inner", "layers", "inner");
+	(void)folder_added(model, "layers", "new");
+	(void)folder_added(model, "layers/new", "group");
+	(void)folder_added(model, "layers/new", "empty");
 	add(model, "layers/new/group", "tensor", type_of(model, "float32", 1, shape), two,
 		"{\"dtype\": \"float32\", \"shape\": [2], \"attributes\": {\"units\": "
 		"\"kg\"}}");
@@ -380,13 +247,13 @@ static void structure(const char *file)
 
 static void folders(const char *file)
 {
-	AUTO_M *model = open_file(file);
+	AUTO_MODEL *model = open_file(file);
 
-	move(model, "layers/b", "layers", "tmp");
-	(void)folder_new(model, "layers", "b");
-	move(model, "layers/tmp", "layers/b", "b");
-	move(model, "layers/plain.bin", "layers", "other");
-	move(model, "layers/soft", "layers", "gone");
+	moved(model, "layers/b", "layers", "tmp");
+	(void)folder_added(model, "layers", "b");
+	moved(model, "layers/tmp", "layers/b", "b");
+	moved(model, "layers/plain.bin", "layers", "other");
+	moved(model, "layers/soft", "layers", "gone");
 	outcome(model, "folders");
 }
 
@@ -398,14 +265,14 @@ static void set_type(struct model *model, const char *path, struct tensor *type)
 	const struct tensor *old;
 
 	CHECK_INT(model_tensor(model, node, &old, &err), 0);
-	if (allow(model, &change, &err) < 0 ||
+	if (model_check(model, &change, &err) < 0 ||
 		tree_set_type(model->tree, node, type, &err) < 0)
 		unit_fail("%s: %s", path, err.text);
 }
 
 static void types(const char *file)
 {
-	AUTO_M *model = open_file(file);
+	AUTO_MODEL *model = open_file(file);
 	static const uint64_t turned[] = {35, 24}, half[] = {12, 35}, same[] = {24, 35},
 			      more[] = {30, 35}, less[] = {20, 35}, two[] = {2},
 			      three[] = {3};
@@ -422,7 +289,7 @@ static void types(const char *file)
 
 static void sidecars(const char *file)
 {
-	AUTO_M *model = open_file(file);
+	AUTO_MODEL *model = open_file(file);
 
 	saved(model, "layers/plain.json", "\"units\": \"m\"",
 		"\"units\": \"km\", \"more\": 1");
@@ -457,7 +324,7 @@ static void every_edit(const char *file)
 static void refuses(
 	const char *path, const char *from, const char *to, int code, const char *why)
 {
-	AUTO_M *model = open_file("old.h5");
+	AUTO_MODEL *model = open_file("old.h5");
 	struct error err = {0};
 
 	CHECK_INT(save(model, path, from, to, &err), -code);
@@ -466,7 +333,7 @@ static void refuses(
 
 static void refusals(void)
 {
-	AUTO_M *model = open_file("old.h5");
+	AUTO_MODEL *model = open_file("old.h5");
 	struct node *shared = at(model, "layers/shared.bin");
 	struct error err = {0};
 
@@ -484,8 +351,8 @@ static void refusals(void)
 		"1:1: expected attributes, found one value; an attribute whose name "
 		"begins with % is called %% here while it is the only one");
 	unit_begin("an object keeps its real name while it has others");
-	CHECK_INT(allow(model, &(struct change){.what = EDIT_REMOVED, .node = shared},
-			  &err),
+	CHECK_INT(model_check(model,
+			  &(struct change){.what = EDIT_REMOVED, .node = shared}, &err),
 		-EOPNOTSUPP);
 	CHECK_STR(err.text, "expected one name in the file, found several of /shared: "
 			    "remove those that are links first");
@@ -493,7 +360,7 @@ static void refusals(void)
 
 static void unchanged(const char *file)
 {
-	AUTO_M *model = open_file(file);
+	AUTO_MODEL *model = open_file(file);
 	AUTO_PLAN *plan = NULL;
 	struct error err = {0};
 	float same[10];
@@ -510,7 +377,7 @@ static void unchanged(const char *file)
 
 static void small(void)
 {
-	AUTO_M *model = open_file("latest.h5");
+	AUTO_MODEL *model = open_file("latest.h5");
 	AUTO_PLAN *plan = NULL;
 	struct error err = {0};
 
@@ -526,7 +393,7 @@ static void small(void)
 static void pooled(void)
 {
 	struct spill_pool none = {.dir = -1};
-	AUTO_M *model = open_file("latest.h5");
+	AUTO_MODEL *model = open_file("latest.h5");
 	AUTO_PLAN *plan = NULL;
 	struct error err = {0};
 

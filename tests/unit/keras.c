@@ -8,19 +8,12 @@
 #include "decoders/base/source.h"
 #include "decoders/base/text.h"
 #include "decoders/base/tree.h"
-#include "decoders/grammar/document.h"
 #include "decoders/grammar/hdf5.h"
+#include "tests/unit/edits.h"
 #include "tests/unit/listing.h"
 #include "tests/unit/unit.h"
 #include <errno.h>
-#include <glob.h>
 #include <stdlib.h>
-
-static void release(struct model **model)
-{
-	model_free(model);
-}
-#define AUTO_M __attribute__((cleanup(release))) struct model
 
 static struct model *decode(struct source *source)
 {
@@ -32,23 +25,16 @@ static struct model *decode(struct source *source)
 	return model;
 }
 
-static void fixture_path(const char *name, struct text *path)
-{
-	const char *folder = getenv("FIXTURES");
-
-	text_printf(
-		path, "%s/keras/%s", folder != NULL ? folder : "tests/fixtures", name);
-}
-
 /* A fixture by its name; exits if it cannot be read, for nothing here works then. */
 static struct model *fixture(const char *name)
 {
 	AUTO_SOURCE *source = NULL;
-	AUTO_TEXT path = {0};
+	AUTO_TEXT path = {0}, below = {0};
 	struct error err = {0};
 	struct model *model = NULL;
 
-	fixture_path(name, &path);
+	text_printf(&below, "keras/%s", name);
+	fixture_path(below.bytes, &path);
 	if (source_open(&source, path.bytes, &err) < 0 ||
 		model_open(&model, source, NULL, &err) < 0) {
 		unit_fail("%s", err.text);
@@ -62,8 +48,7 @@ static void one_fixture(const char *path)
 	AUTO_SOURCE *source = NULL;
 	AUTO_PLAN *plan = NULL;
 	struct error err = {0};
-	AUTO_TEXT listing = {0};
-	AUTO_M *model = NULL;
+	AUTO_MODEL *model = NULL;
 
 	CHECK_INT(source_open(&source, path, &err), 0);
 	model = decode(source);
@@ -72,70 +57,28 @@ static void one_fixture(const char *path)
 	CHECK_STR(model->decoder->name, "keras");
 	CHECK_STR(model->readonly, NULL);
 	CHECK_INT(model->damaged, 0);
-	text_put(&listing, path, strlen(path) - strlen("h5"));
-	text_puts(&listing, "listing");
-	listing_check(model, listing.bytes);
+	listing_check(model, path);
 	CHECK_INT(model_encode(model, &plan, &err), 0);
 	CHECK(plan != NULL && plan_unchanged(plan));
 }
 
 static void fixtures(void)
 {
-	AUTO_TEXT pattern = {0};
-	glob_t found;
-
 	unit_begin("fixtures read as Keras does, and encode to themselves");
-	fixture_path("*.h5", &pattern);
-	CHECK_INT(glob(pattern.bytes, 0, NULL, &found), 0);
-	for (size_t i = 0; i < found.gl_pathc; i++)
-		one_fixture(found.gl_pathv[i]);
-	globfree(&found);
+	each_fixture("keras/*.h5", one_fixture);
 }
 
 /* --- looking --- */
-
-static struct node *at(struct model *model, const char *path)
-{
-	struct node *node = tree_at(model->tree, path);
-
-	if (node == NULL)
-		unit_fail("%s is not there", path);
-	return node;
-}
 
 static bool has(struct model *model, const char *path)
 {
 	return tree_at(model->tree, path) != NULL;
 }
 
-/* What a document shows. */
-static void show(struct model *model, const char *path, struct text *out)
-{
-	struct node *node = at(model, path);
-	struct error err = {0};
-
-	text_clear(out);
-	text_put(out, "", 0);
-	if (node != NULL && document_render(model, node, out, &err) < 0)
-		unit_fail("%s: %s", path, err.text);
-	text_put(out, "", 0);
-}
-
-static bool shows(struct model *model, const char *path, const char *part)
-{
-	AUTO_TEXT text = {0};
-
-	show(model, path, &text);
-	return strstr(text.bytes, part) != NULL;
-}
-
 static void digest_at(struct model *model, const char *path, char hex[65])
 {
-	struct node *node = at(model, path);
-
 	hex[0] = '\0';
-	if (node != NULL)
-		(void)listing_digest(model, node, hex);
+	(void)listing_digest(model, at(model, path), hex);
 }
 
 /* A tensor of `new` has the elements of one of `old`. */
@@ -180,108 +123,19 @@ static const char *list_of(struct model *model, const char *group, const char *n
 
 /* --- editing --- */
 
-/* Makes a change that check() allows; false, and `err`, where it does not. */
-static bool allowed(struct model *model, const struct change *change, struct error *err)
-{
-	return model_check(model, change, err) == 0;
-}
-
-static void rename_node(
-	struct model *model, const char *path, const char *folder, const char *name)
-{
-	struct node *node = at(model, path), *parent = at(model, folder);
-	struct change change = {
-		.what = EDIT_MOVED, .node = node, .parent = parent, .name = name};
-	struct error err = {0};
-
-	if (node == NULL || parent == NULL)
-		return;
-	if (!allowed(model, &change, &err) ||
-		tree_move(model->tree, node, parent, name, &err) < 0)
-		unit_fail("%s: %s", path, err.text);
-}
-
-static void remove_node(struct model *model, const char *path)
-{
-	struct node *node = at(model, path);
-	struct change change = {.what = EDIT_REMOVED, .node = node};
-	struct error err = {0};
-
-	if (node != NULL && (!allowed(model, &change, &err) ||
-				    tree_remove(model->tree, node, &err) < 0))
-		unit_fail("%s: %s", path, err.text);
-}
-
-static struct blob *blob_of(const void *bytes, size_t len)
-{
-	struct blob *blob = NULL;
-	char *copy = malloc(len + 1);
-
-	memcpy(copy, bytes, len);
-	CHECK_INT(blob_memory(&blob, copy, len, NULL), 0);
-	return blob;
-}
-
 /* Adds a float32 vector of two, in a folder that is made where it is missing. */
 static void add_tensor(struct model *model, const char *folder, const char *stem)
 {
 	static const float two[] = {1, 2};
 	const char *slash = strrchr(folder, '/');
-	AUTO_BLOB *content = blob_of(two, sizeof two);
 	AUTO_TEXT around = {0};
-	struct node *parent = tree_at(model->tree, folder), *node;
-	struct tensor *type = NULL;
-	uint64_t shape[] = {2};
-	struct error err = {0};
-	struct change change = {.what = EDIT_ADDED, .name = stem, .kind = NODE_TENSOR};
 
-	if (parent == NULL) {
+	if (tree_at(model->tree, folder) == NULL) {
 		text_put(&around, folder, (size_t)(slash - folder));
-		CHECK_INT(tree_add_folder(model->tree, at(model, around.bytes), slash + 1,
-				  &parent, &err),
-			0);
+		(void)folder_added(model, around.bytes, slash + 1);
 	}
-	CHECK_INT(tree_type(model->tree, dtype_find("float32", 7), 1, shape, &type, &err),
-		0);
-	change.parent = parent;
-	change.type = type;
-	if (!allowed(model, &change, &err) || tree_add_tensor(model->tree, parent, stem,
-						      type, content, &node, &err) < 0)
-		unit_fail("%s/%s: %s", folder, stem, err.text);
-}
-
-/* Saves a document with the first `from` in it replaced. The errno of the refusal. */
-static int save(struct model *model, const char *path, const char *from, const char *to,
-	struct error *err)
-{
-	AUTO_TEXT shown = {0}, edited = {0};
-	struct node *node = at(model, path);
-	const char *found;
-	char *text = NULL;
-	size_t len = 0;
-	int rc;
-
-	show(model, path, &shown);
-	found = strstr(shown.bytes, from);
-	if (node == NULL || found == NULL) {
-		unit_fail("%s: no %s in it", path, from);
-		return 0;
-	}
-	text_put(&edited, shown.bytes, shown.len);
-	text_splice(&edited, (size_t)(found - shown.bytes), strlen(from), to, strlen(to));
-	rc = document_apply(model, node, shown.bytes, shown.len, edited.bytes, edited.len,
-		&text, &len, err);
-	if (rc == 0 && text != NULL)
-		tree_set_value(node->view->value, text, len);
-	return rc;
-}
-
-static void saved(struct model *model, const char *path, const char *from, const char *to)
-{
-	struct error err = {0};
-
-	if (save(model, path, from, to, &err) < 0)
-		unit_fail("%s: %s", path, err.text);
+	(void)tensor_added(
+		model, folder, stem, type_of(model, "float32", 1, (uint64_t[]){2}), two);
 }
 
 /* The model that the edits make. The plan must outlive it. */
@@ -309,7 +163,7 @@ static int refused(struct model *model, struct error *err)
 
 static void documents(void)
 {
-	AUTO_M *model = fixture("keras3_functional.h5");
+	AUTO_MODEL *model = fixture("keras3_functional.h5");
 
 	unit_begin("a configuration names its layers, which are documents of their own");
 	CHECK(shows(model, "config.json", "\"inner\",\n      \"concatenate\""));
@@ -329,7 +183,7 @@ static void documents(void)
 
 static void edits_of_documents(const char *name)
 {
-	AUTO_M *model = fixture(name), *again = NULL;
+	AUTO_MODEL *model = fixture(name), *again = NULL;
 	AUTO_PLAN *plan = NULL;
 	AUTO_TEXT was = {0}, is = {0};
 
@@ -357,7 +211,7 @@ static void documents_edited(void)
 
 static void config_outgrows(void)
 {
-	AUTO_M *model = fixture("keras1_shaped.h5"), *again = NULL;
+	AUTO_MODEL *model = fixture("keras1_shaped.h5"), *again = NULL;
 	AUTO_PLAN *plan = NULL;
 	AUTO_TEXT value = {0};
 
@@ -375,7 +229,7 @@ static void config_outgrows(void)
 static void refuses(
 	const char *path, const char *from, const char *to, int rc, const char *why)
 {
-	AUTO_M *model = fixture("keras3_functional.h5");
+	AUTO_MODEL *model = fixture("keras3_functional.h5");
 	struct error err = {0};
 
 	CHECK_INT(save(model, path, from, to, &err), -rc);
@@ -406,14 +260,14 @@ static void refusals(void)
 
 static void renamed_layer(const char *name, const char *kernel)
 {
-	AUTO_M *model = fixture(name), *again = NULL;
+	AUTO_MODEL *model = fixture(name), *again = NULL;
 	AUTO_PLAN *plan = NULL;
 	AUTO_TEXT path = {0};
 
-	rename_node(model, "layers/conv", "layers", "conv_b");
-	rename_node(model, "layers/inner", "layers", "inside");
-	rename_node(model, "layers/inside/mix", "layers/inside", "blend");
-	rename_node(model, "layers/drop", "layers", "fall");
+	moved(model, "layers/conv", "layers", "conv_b");
+	moved(model, "layers/inner", "layers", "inside");
+	moved(model, "layers/inside/mix", "layers/inside", "blend");
+	moved(model, "layers/drop", "layers", "fall");
 	again = outcome(model, &plan);
 	if (again == NULL)
 		return;
@@ -431,14 +285,14 @@ static void renamed_layer(const char *name, const char *kernel)
 
 static void renames(void)
 {
-	AUTO_M *model = NULL, *again = NULL;
+	AUTO_MODEL *model = NULL, *again = NULL;
 	AUTO_PLAN *plan = NULL;
 
 	unit_begin("a renamed layer is renamed in its wires, its group and its weights");
 	renamed_layer("keras3_functional.h5", "blend/kernel");
 	renamed_layer("keras2_functional.h5", "blend/kernel");
 	model = fixture("keras2_functional.h5");
-	rename_node(model, "layers/conv", "layers", "conv_b");
+	moved(model, "layers/conv", "layers", "conv_b");
 	again = outcome(model, &plan);
 	CHECK_STR(list_of(again, "model_weights/conv_b", "weight_names"),
 		"conv_b/kernel:0 conv_b/bias:0");
@@ -448,7 +302,7 @@ static void renames(void)
 
 static void nameless_in(const char *name, const char *path)
 {
-	AUTO_M *model = fixture(name);
+	AUTO_MODEL *model = fixture(name);
 	struct node *node = at(model, path);
 	struct change change = {
 		.what = EDIT_MOVED, .node = node, .parent = node->parent, .name = "%_"};
@@ -467,7 +321,7 @@ static void nameless(void)
 
 static void whole_models(void)
 {
-	AUTO_M *model = fixture("keras3_sequential.h5"), *again = NULL;
+	AUTO_MODEL *model = fixture("keras3_sequential.h5"), *again = NULL;
 	AUTO_PLAN *plan = NULL;
 	struct error err = {0};
 	struct change change = {.what = EDIT_REMOVED};
@@ -486,9 +340,9 @@ static void whole_models(void)
 		"layers and weights of a whole model cannot be added, removed or "
 		"moved: its configuration lists them");
 	unit_begin("an optimizer's state can be removed, all together");
-	remove_node(model, "optimizer/adam/iteration");
+	removed(model, "optimizer/adam/iteration");
 	CHECK_INT(refused(model, &err), -EOPNOTSUPP);
-	remove_node(model, "optimizer");
+	removed(model, "optimizer");
 	again = outcome(model, &plan);
 	CHECK(!has(again, "optimizer") && !has(again, "optimizer_weights"));
 	CHECK(has(again, "training_config.json"));
@@ -499,7 +353,7 @@ static void whole_models(void)
 
 static void contents_of(const char *name, const char *path)
 {
-	AUTO_M *model = fixture(name), *again = NULL;
+	AUTO_MODEL *model = fixture(name), *again = NULL;
 	AUTO_PLAN *plan = NULL;
 	AUTO_BLOB *content = NULL;
 	const struct tensor *type = NULL;
@@ -508,8 +362,7 @@ static void contents_of(const char *name, const char *path)
 	struct error err = {0};
 	char *bytes;
 
-	if (node == NULL || model_tensor(model, node, &type, &err) < 0)
-		return;
+	CHECK_INT(model_tensor(model, node, &type, &err), 0);
 	bytes = calloc(1, type->bytes);
 	content = blob_of(bytes, type->bytes);
 	free(bytes);
@@ -538,16 +391,16 @@ static void contents(void)
 
 static void weights_alone(const char *name, const char *weight)
 {
-	AUTO_M *model = fixture(name), *again = NULL;
+	AUTO_MODEL *model = fixture(name), *again = NULL;
 	AUTO_PLAN *plan = NULL;
 
-	rename_node(model, "layers/norm", "layers", "bn");
+	moved(model, "layers/norm", "layers", "bn");
 	add_tensor(model, "layers/extra", "w");
 	add_tensor(model, "layers/hidden", "more");
-	remove_node(model, "layers/hidden/bias");
-	remove_node(model, "layers/head/kernel");
-	remove_node(model, "layers/head/bias");
-	rename_node(model, "layers/bn/beta", "layers/drop", "moved");
+	removed(model, "layers/hidden/bias");
+	removed(model, "layers/head/kernel");
+	removed(model, "layers/head/bias");
+	moved(model, "layers/bn/beta", "layers/drop", "moved");
 	again = outcome(model, &plan);
 	if (again == NULL)
 		return;
@@ -570,16 +423,16 @@ static void weights_of_old(void)
 
 static void weights_of_new(void)
 {
-	AUTO_M *model = fixture("keras3_functional.weights.h5"), *again = NULL;
+	AUTO_MODEL *model = fixture("keras3_functional.weights.h5"), *again = NULL;
 	AUTO_PLAN *plan = NULL;
 
 	unit_begin("in .weights.h5 files too");
-	rename_node(model, "layers/conv", "layers", "conv_b");
-	rename_node(model, "layers/inner/layers/mix", "layers/inner/layers", "blend");
+	moved(model, "layers/conv", "layers", "conv_b");
+	moved(model, "layers/inner/layers/mix", "layers/inner/layers", "blend");
 	add_tensor(model, "layers/extra", "0");
 	add_tensor(model, "layers/bn", "4");
-	remove_node(model, "layers/proj.in/0");
-	rename_node(model, "layers/bn/0", "layers/bn", "5");
+	removed(model, "layers/proj.in/0");
+	moved(model, "layers/bn/0", "layers/bn", "5");
 	again = outcome(model, &plan);
 	if (again == NULL)
 		return;

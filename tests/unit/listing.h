@@ -12,10 +12,33 @@
 #include "decoders/base/dtype.h"
 #include "decoders/base/error.h"
 #include "decoders/base/model.h"
+#include "decoders/base/text.h"
 #include "decoders/base/tree.h"
 #include "tests/unit/unit.h"
+#include <glob.h>
 #include <inttypes.h>
 #include <stdlib.h>
+
+/* The path of a fixture, or a pattern of some, from its name below their folder. */
+static inline void fixture_path(const char *name, struct text *path)
+{
+	const char *folder = getenv("FIXTURES");
+
+	text_clear(path);
+	text_printf(path, "%s/%s", folder != NULL ? folder : "tests/fixtures", name);
+}
+
+static inline void each_fixture(const char *pattern, void (*check)(const char *path))
+{
+	AUTO_TEXT path = {0};
+	glob_t found = {0};
+
+	fixture_path(pattern, &path);
+	CHECK_INT(glob(path.bytes, 0, NULL, &found), 0);
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		check(found.gl_pathv[i]);
+	globfree(&found);
+}
 
 /* FIPS 180-4. */
 struct sha256 {
@@ -238,15 +261,19 @@ static inline void listing_line(struct model *model, char *line)
 		unit_fail("%s: sha256 %s, expected %s", field[0], hex, field[4]);
 }
 
-/* Compares a model with a listing's file: each of its lines, and their number. */
-static inline void listing_check(struct model *model, const char *path)
+/* Compares a model with the listing of its fixture: each line, and their number. */
+static inline void listing_check(struct model *model, const char *fixture)
 {
 	size_t n_lines = 0, n_tensors = 0, size = 0;
-	FILE *file = fopen(path, "r");
+	AUTO_TEXT path = {0};
 	char *line = NULL;
+	FILE *file;
 
+	text_put(&path, fixture, (size_t)(strrchr(fixture, '.') - fixture));
+	text_puts(&path, ".listing");
+	file = fopen(path.bytes, "r");
 	if (file == NULL) {
-		unit_fail("%s cannot be opened", path);
+		unit_fail("%s cannot be opened", path.bytes);
 		return;
 	}
 	for (ssize_t n; (n = getline(&line, &size, file)) > 0; n_lines++) {

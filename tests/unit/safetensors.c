@@ -10,7 +10,6 @@
 #include "tests/unit/listing.h"
 #include "tests/unit/unit.h"
 #include <errno.h>
-#include <glob.h>
 #include <time.h>
 
 /* What opening says, or why the model is read-only. */
@@ -19,7 +18,7 @@ static void complains(
 {
 	AUTO_SOURCE *source = container(json, len, data, data_len);
 	struct error err = {0};
-	AUTO_M *model = NULL;
+	AUTO_MODEL *model = NULL;
 	int rc = model_open(&model, source, "safetensors", &err);
 
 	CHECK_STR(rc < 0 ? err.text : model->readonly, want);
@@ -30,9 +29,8 @@ static void one_fixture(const char *path)
 	AUTO_SOURCE *source = NULL;
 	AUTO_PLAN *plan = NULL;
 	struct error err = {0};
-	AUTO_TEXT listing = {0};
 	size_t len = 0;
-	AUTO_M *model = NULL;
+	AUTO_MODEL *model = NULL;
 	char *bytes, *old;
 
 	if (source_open(&source, path, &err) < 0) {
@@ -44,9 +42,7 @@ static void one_fixture(const char *path)
 		return;
 	CHECK_STR(model->decoder->name, "safetensors");
 	CHECK_STR(model->readonly, NULL);
-	text_put(&listing, path, strlen(path) - strlen("safetensors"));
-	text_puts(&listing, "listing");
-	listing_check(model, listing.bytes);
+	listing_check(model, path);
 	bytes = encoded(model, &len, &plan);
 	old = malloc(len);
 	CHECK(plan_unchanged(plan));
@@ -59,25 +55,16 @@ static void one_fixture(const char *path)
 
 static void fixtures(void)
 {
-	const char *folder = getenv("FIXTURES");
-	AUTO_TEXT pattern = {0};
-	glob_t found;
-
 	unit_begin(
 		"fixtures read as the official library does, and encode to themselves");
-	text_printf(&pattern, "%s/safetensors/*.safetensors",
-		folder != NULL ? folder : "tests/fixtures");
-	CHECK_INT(glob(pattern.bytes, 0, NULL, &found), 0);
-	for (size_t i = 0; i < found.gl_pathc; i++)
-		one_fixture(found.gl_pathv[i]);
-	globfree(&found);
+	each_fixture("safetensors/*.safetensors", one_fixture);
 }
 
 static void hostile(void)
 {
 	static const char eight[8] = "12345678";
 	AUTO_SOURCE *source = NULL;
-	AUTO_M *model = NULL;
+	AUTO_MODEL *model = NULL;
 	struct error err = {0};
 
 	unit_begin("what is no header is refused in one line");
@@ -161,7 +148,7 @@ static void hostile(void)
 
 static void damaged(void)
 {
-	AUTO_M *model = model_of(TWO, 0, "1234567", 7);
+	AUTO_MODEL *model = model_of(TWO, 0, "1234567", 7);
 	const struct tensor *tensor = NULL;
 	AUTO_BLOB *blob = NULL;
 	char bytes[4];
@@ -185,7 +172,7 @@ static void unknown(void)
 	static const char json[] =
 		"{\"a\":{\"dtype\":\"F8_NEW\",\"shape\":[3]," OFFSETS
 		"[0,8]},\"b\":{\"dtype\":\"U8\",\"shape\":[0]," OFFSETS "[8,8]}}";
-	AUTO_M *model = model_of(json, 0, "12345678", 8);
+	AUTO_MODEL *model = model_of(json, 0, "12345678", 8);
 	const struct tensor *tensor = NULL;
 
 	unit_begin("a type that is not known yet is shown with its bytes and kept");
@@ -211,7 +198,7 @@ static void check(struct model *model, struct change change, const char *want)
 
 static void checks(void)
 {
-	AUTO_M *model = model_of(TWO, 0, "12345678", 8);
+	AUTO_MODEL *model = model_of(TWO, 0, "12345678", 8);
 	struct node *layers = at(model, "layers"), *b = at(model, "layers/b.bin");
 	struct change add = {.what = EDIT_ADDED,
 		.parent = layers,
@@ -269,7 +256,7 @@ static void many(void)
 	AUTO_SOURCE *source = NULL;
 	AUTO_PLAN *plan = NULL;
 	struct error err = {0};
-	AUTO_M *model = NULL;
+	AUTO_MODEL *model = NULL;
 	size_t len;
 	double start, mounted, ended;
 

@@ -12,6 +12,7 @@
 #include "decoders/base/source.h"
 #include "decoders/base/text.h"
 #include "decoders/base/tree.h"
+#include "tests/unit/edits.h"
 #include "tests/unit/unit.h"
 #include <stdlib.h>
 
@@ -20,12 +21,6 @@
 #define TWO                                                                             \
 	"{\"__metadata__\":{\"format\":\"pt\"},\"a.x\":{\"dtype\":\"F32\",\"shape\":[]" \
 	"," OFFSETS "[0,4]},\"b\":{\"dtype\":\"U8\",\"shape\":[2,2]," OFFSETS "[4,8]}}"
-
-static inline void release(struct model **model)
-{
-	model_free(model);
-}
-#define AUTO_M __attribute__((cleanup(release))) struct model
 
 /* A container in memory: `n` bytes of header (0: its length), then data. */
 static inline struct source *container(
@@ -82,36 +77,6 @@ static inline char *encoded(struct model *model, size_t *len, struct plan **plan
 	return bytes;
 }
 
-static inline struct node *at(struct model *model, const char *path)
-{
-	struct node *node = tree_at(model->tree, path);
-
-	if (node == NULL)
-		unit_fail("%s is not there", path);
-	return node;
-}
-
-static inline struct blob *blob_of(const char *bytes, size_t len)
-{
-	struct blob *blob = NULL;
-	char *copy = malloc(len + 1);
-
-	memcpy(copy, bytes, len);
-	CHECK_INT(blob_memory(&blob, copy, len, NULL), 0);
-	return blob;
-}
-
-static inline struct tensor *type_of(
-	struct model *model, const char *dtype, unsigned rank, const uint64_t *shape)
-{
-	struct tensor *type = NULL;
-
-	CHECK_INT(tree_type(model->tree, dtype_find(dtype, strlen(dtype)), rank, shape,
-			  &type, NULL),
-		0);
-	return type;
-}
-
 static inline void set_metadata(struct model *model, const char *json)
 {
 	tree_set_value(model->tree->values, strdup(json), strlen(json));
@@ -132,7 +97,7 @@ static inline void encodes(struct model *model, const char *json, size_t n,
 		CHECK(memcmp(bytes, want_bytes, 8) == 0);
 	}
 	if (bytes != NULL && len == want_len) {
-		AUTO_M *again = decode(want);
+		AUTO_MODEL *again = decode(want);
 
 		CHECK(again != NULL && again->readonly == NULL && again->damaged == 0);
 	}

@@ -11,7 +11,7 @@
 
 static void metadata(void)
 {
-	AUTO_M *model = model_of(TWO, 0, "12345678", 8), *bare;
+	AUTO_MODEL *model = model_of(TWO, 0, "12345678", 8), *bare;
 	AUTO_PLAN *plan = NULL;
 	AUTO_TEXT long_text = {0}, want = {0};
 	size_t len;
@@ -64,7 +64,7 @@ static void metadata(void)
 
 static void elements(void)
 {
-	AUTO_M *model = model_of(TWO, 0, "12345678", 8);
+	AUTO_MODEL *model = model_of(TWO, 0, "12345678", 8);
 	AUTO_BLOB *four = blob_of("abcd", 4), *two = blob_of("xy", 2);
 	AUTO_BLOB *eight = blob_of("ABCDEFGH", 8);
 	const uint64_t shape[] = {1, 2}, longer[] = {2};
@@ -119,7 +119,7 @@ static void elements(void)
 
 static void structure(void)
 {
-	AUTO_M *model = model_of(TWO, 0, "12345678", 8);
+	AUTO_MODEL *model = model_of(TWO, 0, "12345678", 8);
 	AUTO_BLOB *two = blob_of("xy", 2);
 	const uint64_t shape[] = {2};
 	struct node *folder = NULL, *node = NULL;
@@ -183,7 +183,7 @@ static void style(void)
 		"{\n  \"z\\u00e9\" : {\"x\": [], \"data_offsets\": [ 2, 4 ], \"dtype\": "
 		"\"\\u00558\", \"shape\": [2]},\n  \"a\": {\"shape\": [2], \"dtype\": "
 		"\"U8\", \"data_offsets\": [0, 2]}\n}\n";
-	AUTO_M *model = model_of(json, 400, "1234", 4);
+	AUTO_MODEL *model = model_of(json, 400, "1234", 4);
 	AUTO_BLOB *one = blob_of("x", 1), *three = blob_of("xyz", 3);
 	const uint64_t shape[] = {3, 1};
 	struct node *node = NULL;
@@ -337,7 +337,7 @@ static void random_edits(void)
 	unit_begin("whatever edits meet, what was encoded decodes to the edited tree");
 	for (unsigned seed = 1; seed <= 2000 && unit.why[0] == '\0'; seed++) {
 		unsigned state = seed, n = 1 + draw(&state, 6);
-		AUTO_M *model = random_model(&state), *again = NULL;
+		AUTO_MODEL *model = random_model(&state), *again = NULL;
 		AUTO_SOURCE *outcome = NULL;
 		AUTO_PLAN *plan = NULL;
 		struct error err = {0};
