@@ -15,7 +15,6 @@ import contextlib
 import ctypes
 import errno
 import fcntl
-import json
 import os
 import random
 import shutil
@@ -24,8 +23,10 @@ import subprocess
 import threading
 import time
 
+import edits
 import formats
-from testing import TEST_DIR, WEIGHTFS, ok, read, run, shell, wait_until
+from disks import insist, mounted
+from testing import TEST_DIR, WEIGHTFS, ok, read, run, shell, wait_until, write
 
 SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32): of ext4 and XFS
 FLAGS = {"as by a freeze": 0, "log flushed": 1, "nothing flushed": 2}
@@ -70,35 +71,6 @@ def memory():
 def copy(source, target):
     """A copy with the holes of the original."""
     subprocess.run(["cp", "--sparse=auto", source, target], check=True)
-
-
-@contextlib.contextmanager
-def mounted(disk, name="point"):
-    """A file system, mounted; its folder."""
-    folder = os.path.join(TEST_DIR, name)
-    os.makedirs(folder, exist_ok=True)
-    insist("mount", "-o", "loop" if os.path.isfile(disk) else "defaults", disk, folder)
-    try:
-        yield folder
-    finally:
-        unmount(folder)
-
-
-def insist(*command):
-    """Loop devices are taken by others in between, and mounts are busy for a moment."""
-    done = None
-
-    def decided():
-        nonlocal done
-        done = run(*command)
-        return not done.returncode or "wrong fs type" in done.stderr
-    wait_until(decided)
-    assert not done.returncode, (command, done.stderr)
-    return done.stdout.strip()
-
-
-def unmount(folder):
-    insist("umount", folder)
 
 
 def fill(file, length, block):
@@ -148,59 +120,38 @@ def template(system, kind, large):
 
 # Edits: each is made at a mount, and on the disk when it returns.
 
-def overwrite(path, data):
-    with open(path, "wb") as file:
-        file.write(data)
-
-
-def note(mount, text):
-    path = os.path.join(mount, "metadata.json")
-    with open(path, encoding="utf-8") as file:
-        metadata = json.load(file)
-    metadata["note"] = text
-    overwrite(path, json.dumps(metadata).encode())
-
-
-def settle(mount):
-    fd = os.open(mount, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 def patch(mount, i):
-    note(mount, f"edit {i:06}")
+    edits.note(mount, lambda _: f"edit {i:06}")
 
 
 def longer(mount, i):
-    note(mount, f"{i:06}" + "x" * (5000 * (i + 1)))
+    edits.note(mount, lambda _: f"{i:06}" + "x" * (5000 * (i + 1)))
 
 
 def weights(mount, i):
     path = os.path.join(mount, "layers/layer1/w1.bin")
-    overwrite(path, bytes([i % 251 + 1]) * os.path.getsize(path))
+    write(path, bytes([i % 251 + 1]) * os.path.getsize(path))
 
 
 def added(mount, i):
     """Together with a longer note, where both are pending."""
     path = os.path.join(mount, f"layers/layer0/new{i}")
-    overwrite(path + ".json", b'{"dtype": "uint8", "shape": [3000]}')
-    overwrite(path + ".bin", bytes([i % 251 + 1]) * 3000)
-    settle(mount)
+    write(path + ".json", b'{"dtype": "uint8", "shape": [3000]}')
+    write(path + ".bin", bytes([i % 251 + 1]) * 3000)
+    edits.sync(mount)
 
 
 def removed(mount, _):
     for suffix in (".bin", ".json"):
         os.unlink(os.path.join(mount, "layers/layer2/w2" + suffix))
-    settle(mount)
+    edits.sync(mount)
 
 
 def renamed(mount, i):
     for suffix in (".bin", ".json"):
         os.rename(os.path.join(mount, "layers/layer2/w1" + suffix),
                   os.path.join(mount, f"layers/layer2/renamed{i}" + suffix))
-    settle(mount)
+    edits.sync(mount)
 
 
 SHIFTS = (longer, weights, longer, added, longer, patch, longer)
@@ -293,7 +244,7 @@ def remembering(image, log):
         finally:
             run("losetup", "-d", device)
     finally:
-        unmount(folder)
+        insist("umount", folder)
         process.wait()
 
 
@@ -571,7 +522,7 @@ def nearly_full(label, kind, free):
             fill_up(file, folder, free)
         yield model, filler
     finally:
-        unmount(folder)
+        insist("umount", folder)
 
 
 def fill_up(file, folder, free):
