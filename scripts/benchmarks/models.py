@@ -71,6 +71,33 @@ with h5py.File(sys.argv[1], "w") as file:
 """
 
 
+WEIGHTS = """
+import json, struct, sys
+import numpy
+path, tensors, size, changed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "changed"
+elements = size // tensors // 4
+header = json.dumps({f"m.{i}.weight": {"dtype": "F32", "shape": [elements],
+                     "data_offsets": [4 * i * elements, 4 * (i + 1) * elements]} for i in range(tensors)})
+data = numpy.random.default_rng(0).standard_normal(elements, dtype="f4") * numpy.float32(0.02)
+if changed:
+    data += numpy.random.default_rng(1).standard_normal(elements, dtype="f4") * numpy.float32(1e-4)
+with open(path, "wb") as file:
+    header = header.encode().ljust(len(header) + -(len(header) + 8) % 4096)
+    file.write(struct.pack("<Q", len(header)) + header)
+    for i in range(tensors):
+        if i == tensors - 1 and not changed:
+            data[-2] = numpy.nan
+        data.tofile(file)
+"""
+
+
+def weights(path, size, changed=False):
+    """64 tensors of float32 as a model has them, and a NaN near the end; or all of them a bit
+    further on, without it."""
+    python(WEIGHTS, path, 64, size, "changed" if changed else "")
+    return path
+
+
 def hdf5(path, tensors, size, sparse=False):
     """The same as HDF5."""
     python(HDF5, path, tensors, size, "sparse" if sparse else "")

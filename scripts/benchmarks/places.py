@@ -114,6 +114,16 @@ def file_system(kind, folder, gigabytes):
         os.rmdir(path)
 
 
+def end_all(folder):
+    """Ends what is still mounted below a folder: an interrupted job may not know that it is."""
+    with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as file:
+        paths = [line.split()[1].encode("latin-1", "replace").decode("unicode_escape") for line in file]
+    for path in sorted(paths, reverse=True):
+        if path.startswith(folder + "/"):
+            command = ("umount", "-l") if os.geteuid() == 0 else ("fusermount3", "-u", "-z")
+            subprocess.run([*command, path], stderr=subprocess.DEVNULL, check=False)
+
+
 def kind_of(folder):
     return output("df", "--output=fstype", folder).split()[-1].replace("ext2/ext3", "ext4")
 

@@ -43,6 +43,10 @@ def show(table):
     line("compare two models: `diff -rq` of their mounts", find(table, "diff -rq of two models", "cmp"),
          ("{} with `cmp`, which does not say which tensor", find(table, "diff -rq of two models", "cmp")),
          ("{} with numpy", find(table, "diff -rq of two models", "numpy")))
+    line("figures of all that differs: `weightfs --compare`", find(table, "--compare", "differing"),
+         ("{} with numpy", find(table, "--compare", "differing")))
+    line("find a NaN: `weightfs --stat`", find(table, "--stat", "isnan"),
+         ("{} with numpy's isnan", find(table, "--stat", "isnan")), ("{} for `cat`", find(table, "--stat", "cat")))
     line("mount 100 GB (sparse) in 100,000 tensors, and unmount", find(table, "safetensors, 100,000 tensors"),
          ("{} for Python to parse the header", find(table, "safetensors, 100,000 tensors")))
     line("`ls -lR` over 100,000 files of a mount, second time", find(table, "ls -lR, 100,000", "ro, second"),
