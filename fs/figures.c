@@ -8,6 +8,7 @@
  */
 #include "fs/figures.h"
 #include "decoders/base/vectors.h"
+#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
@@ -446,21 +447,40 @@ void agreement_add(struct agreement *agreement, const double *x, const double *y
 	agreement->n -= padded - n;
 }
 
+/* The squares of those that are finite. */
+WIDE static void square_finite(double *out, const double *x, size_t n)
+{
+	double s[PARTS] = {0};
+
+	for (size_t i = 0; i < n; i += PARTS)
+		for (size_t k = 0; k < PARTS; k++) {
+			double a = x[i + k];
+			a = fabs(a) <= DBL_MAX ? a : 0;
+			s[k] += a * a;
+		}
+	memcpy(out, s, sizeof s);
+}
+
+WIDE static size_t count_finite(const double *x, size_t n)
+{
+	uint64_t finite = 0;
+
+	for (size_t i = 0; i < n; i++)
+		finite += fabs(x[i]) <= DBL_MAX;
+	return finite;
+}
+
 void agreement_add_equal(struct agreement *agreement, const double *x, size_t n)
 {
-	struct moments others = {0};
-	struct block finite;
-	double squares[PARTS], sum;
+	size_t even = n - n % PARTS;
+	double squares[PARTS], sum, rest[PARTS] __attribute__((aligned(64))) = {0};
 
-	square(squares, x, n - n % PARTS, 0);
+	square_finite(squares, x, even);
 	sum = across(squares);
-	if (n % PARTS != 0 || !isfinite(sum)) {
-		n = pick_finite(&others, x, n, &finite);
-		memset(finite.values + n, 0, (FIGURES_BLOCK - n) * sizeof(double));
-		square(squares, finite.values, FIGURES_BLOCK, 0);
-		sum = across(squares);
-	}
-	agreement->n += n;
+	memcpy(rest, x + even, (n - even) * sizeof *x);
+	square_finite(squares, rest, PARTS);
+	sum += across(squares);
+	agreement->n += count_finite(x, n);
 	agreement->xy += sum;
 	agreement->xx += sum;
 	agreement->yy += sum;
