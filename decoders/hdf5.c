@@ -40,6 +40,7 @@ static void plain_free(struct model *model)
 		return;
 	hdf5_unref(&plain->hdf5);
 	free(plain->nodes);
+	free(plain->soft);
 	free(plain);
 	model->priv = NULL;
 }
@@ -60,6 +61,7 @@ struct decoding {
 	uint32_t number;	      /* of it */
 	struct node *parent;	      /* where its last component goes */
 	struct text name;	      /* of that */
+	const struct node *target;    /* that the link leads to; NULL: none */
 };
 
 /* Appends a component, or several nested ones. What libhdf5 would take for a path is one
@@ -269,6 +271,26 @@ static void put_relative(const struct node *folder, const char *path, struct tex
 		text_splice(out, out->len - 1, 1, NULL, 0);
 }
 
+/* Remembers where a soft link leads; its second half is not of interest. */
+static int note_soft(struct decoding *d, struct node *node, struct error *err)
+{
+	struct hdf5_plain *plain = d->plain;
+	struct hdf5_soft *soft = plain->soft;
+	size_t n = plain->n_soft;
+
+	if (d->link->kind != HDF5_SOFT ||
+		(n > 0 && soft[n - 1].node->origin == node->origin))
+		return 0;
+	if ((n & (n - 1)) == 0) {
+		soft = reallocarray(soft, n == 0 ? 1 : n * 2, sizeof *soft);
+		if (soft == NULL)
+			return error_set(err, ENOMEM, "not enough memory");
+		plain->soft = soft;
+	}
+	soft[plain->n_soft++] = (struct hdf5_soft){node, d->target};
+	return 0;
+}
+
 static int add_link_node(struct decoding *d, const char *suffix, const char *path,
 	enum names_place place, struct error *err)
 {
@@ -290,9 +312,10 @@ static int add_link_node(struct decoding *d, const char *suffix, const char *pat
 			(int)d->link->len, d->link->name);
 		return 0;
 	}
-	if (rc == 0)
-		node->origin = d->number;
-	return rc;
+	if (rc < 0)
+		return rc;
+	node->origin = d->number;
+	return note_soft(d, node, err);
 }
 
 /* A link to a dataset is two: to its .bin, if it has one, and to its .json. */
@@ -340,6 +363,7 @@ static int add_link(struct decoding *d, uint32_t object, struct error *err)
 	struct node *target = d->plain->nodes[object];
 	AUTO_TEXT path = {0};
 
+	d->target = target;
 	if (target == NULL)
 		return add_dangling(d, err);
 	if (target->kind == NODE_TENSOR)
@@ -364,6 +388,7 @@ static int decode_links(struct decoding *d, struct error *err)
 		} else if (d->link->kind == HDF5_SOFT) {
 			end = hdf5_resolve(hdf5, d->link->group, d->link->target,
 				strlen(d->link->target));
+			d->target = NULL;
 			rc = end == 0 ? add_dangling(d, err)
 				      : add_link(d, hdf5_link(hdf5, end)->object, err);
 		}

@@ -233,6 +233,17 @@ static void list_node(
 		list_face(fs, listing, node, name->bytes, INODE_SIDECAR);
 }
 
+/* Links come first, so that rm -r removes them before what they lead to. */
+static void list_nodes(
+	struct fs *fs, struct listing *listing, bool links, struct text *name)
+{
+	struct node *node = tree_first(listing->folder->node);
+
+	for (; node != NULL; node = node->next)
+		if ((node->kind == NODE_LINK) == links)
+			list_node(fs, listing, node, name);
+}
+
 static int list_folder(struct fs *fs, struct listing *listing)
 {
 	struct inode *folder = listing->folder;
@@ -245,10 +256,10 @@ static int list_folder(struct fs *fs, struct listing *listing)
 		rc = model_expand(fs->model, folder->node, NULL);
 	if (rc < 0)
 		return rc;
-	if (folder->node != NULL)
-		for (struct node *node = tree_first(folder->node); node != NULL;
-			node = node->next)
-			list_node(fs, listing, node, &name);
+	if (folder->node != NULL) {
+		list_nodes(fs, listing, true, &name);
+		list_nodes(fs, listing, false, &name);
+	}
 	for (struct entry *entry = folder->entries; entry != NULL; entry = entry->next)
 		if (entry->inode != NULL && entry->inode != fs->control)
 			list_name(listing, entry->name, entry->inode->ino,

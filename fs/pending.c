@@ -166,7 +166,57 @@ void pending_give_up(struct fs *fs, const struct error *err)
 	}
 }
 
-int pending_commit(struct fs *fs, struct error *err)
+/* Tensors that were unlinked though something stands in the way of removing them. */
+struct unlinked {
+	struct node **nodes;
+	size_t n, room;
+};
+
+static void note_unlinked(
+	struct fs *fs, const struct entry *entry, struct unlinked *unlinked)
+{
+	struct place place;
+	struct node **bigger;
+
+	if (place_find(fs, entry->folder, entry->name, &place, NULL) < 0 ||
+		place.node == NULL || place.kind != INODE_BIN || place.removed)
+		return;
+	if (unlinked->n == unlinked->room) {
+		unlinked->room = unlinked->room != 0 ? unlinked->room * 2 : 16;
+		bigger = reallocarray(
+			unlinked->nodes, unlinked->room, sizeof(struct node *));
+		if (bigger == NULL) {
+			unlinked->room = unlinked->n;
+			return; /* it is back, without a reason */
+		}
+		unlinked->nodes = bigger;
+	}
+	unlinked->nodes[unlinked->n++] = place.node;
+}
+
+static void find_unlinked(struct fs *fs, struct inode *inode, void *arg)
+{
+	for (struct entry *entry = inode->entries; entry != NULL; entry = entry->next)
+		if (entry->inode == NULL)
+			note_unlinked(fs, entry, arg);
+}
+
+/* What stood in the way may be gone by now. How many were removed. */
+static size_t remove_unlinked(struct fs *fs)
+{
+	struct unlinked unlinked = {0};
+	size_t n = 0;
+
+	fs_own(fs);
+	inode_each(fs, find_unlinked, &unlinked);
+	fs_unlock(fs);
+	for (size_t i = 0; i < unlinked.n; i++)
+		n += remove_hidden(fs, unlinked.nodes[i], NULL) == 0;
+	free(unlinked.nodes);
+	return n;
+}
+
+static int commit_all(struct fs *fs, struct error *err)
 {
 	struct plan *plan = NULL;
 	int rc;
@@ -187,6 +237,17 @@ int pending_commit(struct fs *fs, struct error *err)
 		refuse_log(fs, path.bytes != NULL ? path.bytes : "", err->text);
 	}
 	return 0;
+}
+
+int pending_commit(struct fs *fs, struct error *err)
+{
+	int rc;
+
+	do {
+		(void)remove_unlinked(fs);
+		rc = commit_all(fs, err);
+	} while (rc == 0 && remove_unlinked(fs) > 0);
+	return rc;
 }
 
 /* Quiet. */
@@ -213,34 +274,6 @@ static bool is_emptied(struct fs *fs, const struct entry *entry)
 		return false;
 	inode = inode_of(fs, place.node, INODE_FOLDER);
 	return inode != NULL && place_empty(fs, inode);
-}
-
-/* Tensors that were unlinked though the format cannot remove them. */
-struct unlinked {
-	struct node **nodes;
-	size_t n, room;
-};
-
-static void note_unlinked(
-	struct fs *fs, const struct entry *entry, struct unlinked *unlinked)
-{
-	struct place place;
-	struct node **bigger;
-
-	if (place_find(fs, entry->folder, entry->name, &place, NULL) < 0 ||
-		place.node == NULL || place.kind != INODE_BIN)
-		return;
-	if (unlinked->n == unlinked->room) {
-		unlinked->room = unlinked->room != 0 ? unlinked->room * 2 : 16;
-		bigger = reallocarray(
-			unlinked->nodes, unlinked->room, sizeof(struct node *));
-		if (bigger == NULL) {
-			unlinked->room = unlinked->n;
-			return; /* it is back, without a reason */
-		}
-		unlinked->nodes = bigger;
-	}
-	unlinked->nodes[unlinked->n++] = place.node;
 }
 
 /* Names that were removed without a change of the container are there again. */

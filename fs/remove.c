@@ -135,6 +135,32 @@ int remove_tensor(struct fs *fs, const struct place *place, struct error *err)
 	return rc;
 }
 
+int remove_hidden(struct fs *fs, struct node *node, struct error *err)
+{
+	struct inode *folder;
+	struct place place;
+	AUTO_TEXT name = {0};
+	int rc = remove_check(fs, node, err);
+
+	text_printf(&name, "%s.bin", node->name);
+	if (rc == 0)
+		rc = text_check(&name, err);
+	if (rc < 0)
+		return rc;
+	fs_share(fs);
+	folder = inode_of(fs, node->parent, INODE_FOLDER);
+	rc = folder != NULL ? place_find(fs, folder, name.bytes, &place, err) : -ENOENT;
+	fs_unlock(fs);
+	if (rc == 0)
+		rc = remove_tensor(fs, &place, err);
+	if (rc < 0)
+		return rc;
+	fs_own(fs);
+	entry_remove(entry_find(folder, name.bytes));
+	fs_unlock(fs);
+	return 0;
+}
+
 /* Unlinking. */
 
 static int unlink_link(struct fs *fs, const struct place *place, struct error *err)
@@ -254,13 +280,47 @@ static int remove_node(
 	return rc;
 }
 
+/* The first tensor of a folder that is hidden; NULL: none. */
+static struct node *first_hidden(struct fs *fs, struct inode *folder)
+{
+	struct place place;
+
+	for (struct entry *entry = folder->entries; entry != NULL; entry = entry->next)
+		if (entry->inode == NULL &&
+			place_find(fs, folder, entry->name, &place, NULL) == 0 &&
+			place.node != NULL && place.kind == INODE_BIN && !place.removed)
+			return place.node;
+	return NULL;
+}
+
+/* What stood in the way of removing a folder's tensors may have gone since. */
+static int remove_all_hidden(struct fs *fs, const struct place *place, struct error *err)
+{
+	struct inode *folder;
+	struct node *node;
+	int rc = 0;
+
+	do {
+		fs_share(fs);
+		folder = place->node != NULL ? inode_of(fs, place->node, INODE_FOLDER)
+					     : NULL;
+		node = folder != NULL ? first_hidden(fs, folder) : NULL;
+		fs_unlock(fs);
+		if (node != NULL)
+			rc = remove_hidden(fs, node, err);
+	} while (node != NULL && rc == 0);
+	return rc;
+}
+
 int remove_folder(struct fs *fs, const struct place *place, struct error *err)
 {
 	struct inode *inode = NULL;
 	struct place now;
 	bool empty, object;
-	int rc;
+	int rc = place->kind == INODE_FOLDER ? remove_all_hidden(fs, place, err) : 0;
 
+	if (rc < 0)
+		return rc;
 	fs_own(fs);
 	rc = place_find(fs, place->folder, place->name, &now, err);
 	if (rc == 0)

@@ -87,22 +87,38 @@ static bool is_below(const struct hdf5 *hdf5, uint32_t link, uint32_t top)
 	return link == top;
 }
 
+/* Marks the links that were removed already. */
+static void mark_gone(const struct tree *tree, unsigned char *gone)
+{
+	for (const struct edit *edit = tree->edits; edit != NULL; edit = edit->next)
+		if ((edit->what & EDIT_REMOVED) != 0 && edit->node->kind == NODE_LINK &&
+			!hdf5_plain_other_half(tree, edit))
+			gone[edit->node->origin] = 1;
+}
+
 /* The first object that has names both in and outside of what `top` leads to; with
  * `real`, only one whose real place is inside. 0: none. */
-static int find_shared(const struct hdf5 *hdf5, uint32_t top, bool real, uint32_t *out,
+static int find_shared(const struct model *model, uint32_t top, bool real, uint32_t *out,
 	struct error *err)
 {
+	const struct hdf5 *hdf5 = hdf5_of(model);
 	unsigned char *sides = calloc((size_t)hdf5_n_objects(hdf5) + 1, 1);
+	unsigned char *gone = calloc((size_t)hdf5_n_links(hdf5) + 1, 1);
 	const struct hdf5_link *link;
 	uint32_t i, object;
 
-	if (sides == NULL)
-		return error_set(err, ENOMEM, "not enough memory");
 	*out = 0;
+	if (sides == NULL || gone == NULL) {
+		free(sides);
+		free(gone);
+		return error_set(err, ENOMEM, "not enough memory");
+	}
+	mark_gone(model->tree, gone);
 	for (i = HDF5_ROOT + 1; *out == 0 && i <= hdf5_n_links(hdf5); i++) {
 		link = hdf5_link(hdf5, i);
 		object = link->object;
-		if (link->kind != HDF5_HARD || hdf5_object(hdf5, object)->n_names < 2)
+		if (link->kind != HDF5_HARD || gone[i] != 0 ||
+			hdf5_object(hdf5, object)->n_names < 2)
 			continue;
 		sides[object] |= is_below(hdf5, i, top) ? 1 : 2;
 		if (sides[object] == 3 &&
@@ -110,6 +126,7 @@ static int find_shared(const struct hdf5 *hdf5, uint32_t top, bool real, uint32_
 			*out = object;
 	}
 	free(sides);
+	free(gone);
 	return 0;
 }
 
@@ -124,7 +141,7 @@ static int check_shared(
 
 	if (plain->n_shared == 0 || node->origin == 0)
 		return 0;
-	rc = find_shared(plain->hdf5, (uint32_t)node->origin, !moves, &object, err);
+	rc = find_shared(model, (uint32_t)node->origin, !moves, &object, err);
 	if (rc < 0 || object == 0)
 		return rc;
 	hdf5_path(plain->hdf5, object, &path);
@@ -172,6 +189,7 @@ static int check_moved(
 {
 	const struct node *node = change->node;
 	const struct hdf5_link *link = hdf5_link(hdf5_of(model), (uint32_t)node->origin);
+	int rc;
 
 	if (node->kind == NODE_DOCUMENT)
 		return error_set(err, EOPNOTSUPP, "attributes stay with their group");
@@ -186,16 +204,21 @@ static int check_moved(
 		return error_set(err, EOPNOTSUPP, "this is a part of a long name");
 	if (check_name(change, node->kind, err) < 0)
 		return -EOPNOTSUPP;
-	return check_shared(model, node, true, err);
+	rc = check_shared(model, node, true, err);
+	return rc < 0 ? rc : hdf5_plain_check_soft(model, change, err);
 }
 
-static int check_removed(struct model *model, const struct node *node, struct error *err)
+static int check_removed(
+	struct model *model, const struct change *change, struct error *err)
 {
+	const struct node *node = change->node;
+	int rc = 0;
+
 	if (node->parent != NULL && node->parent->parent == NULL)
 		return error_set(err, EOPNOTSUPP, "%s cannot be removed", node->name);
 	if (node->kind == NODE_FOLDER || node->kind == NODE_TENSOR)
-		return check_shared(model, node, false, err);
-	return 0;
+		rc = check_shared(model, node, false, err);
+	return rc < 0 ? rc : hdf5_plain_check_soft(model, change, err);
 }
 
 /* A tensor's dtype and shape. */
@@ -223,7 +246,7 @@ int hdf5_plain_check(struct model *model, const struct change *change, struct er
 	case 0: return check_document(model, change, err);
 	case EDIT_ADDED: return check_added(change, err);
 	case EDIT_MOVED: return check_moved(model, change, err);
-	case EDIT_REMOVED: return check_removed(model, change->node, err);
+	case EDIT_REMOVED: return check_removed(model, change, err);
 	case EDIT_TYPE: return check_type(model, change, err);
 	case EDIT_SIDECAR: return check_sidecar(model, change, err);
 	default: return 0;

@@ -43,7 +43,7 @@ struct encoding {
 	size_t n_made;
 };
 
-static bool is_continued(const struct node *folder)
+bool hdf5_plain_continued(const struct node *folder)
 {
 	size_t len = strlen(folder->name);
 
@@ -57,7 +57,8 @@ int hdf5_plain_name(const struct node *parent, const char *last, enum node_kind 
 	AUTO_TEXT path = {0};
 
 	text_puts(&path, last);
-	for (; parent->parent != NULL && is_continued(parent); parent = parent->parent) {
+	for (; parent->parent != NULL && hdf5_plain_continued(parent);
+		parent = parent->parent) {
 		text_splice(&path, 0, 0, "/", 1);
 		text_splice(&path, 0, 0, parent->name, strlen(parent->name));
 	}
@@ -127,7 +128,7 @@ static bool went_along(const struct edit *edit)
 {
 	const struct node *folder = edit->old_parent;
 
-	while (folder != NULL && is_continued(folder))
+	while (folder != NULL && hdf5_plain_continued(folder))
 		folder = folder->edit != NULL && folder->edit->old_parent != NULL
 				 ? folder->edit->old_parent
 				 : folder->parent;
@@ -143,7 +144,7 @@ static bool ends_in(const char *name, const char *suffix)
 }
 
 /* A link to a tensor is two in the tree: it goes when both went, with its .bin. */
-static bool is_other_half(const struct encoding *e, const struct edit *edit)
+bool hdf5_plain_other_half(const struct tree *tree, const struct edit *edit)
 {
 	const char *name = edit->old_name;
 	const struct edit *other;
@@ -160,7 +161,7 @@ static bool is_other_half(const struct encoding *e, const struct edit *edit)
 	half = tree_child(edit->old_parent, twin.bytes, twin.len);
 	if (half != NULL && half->kind == NODE_LINK)
 		return true;
-	for (other = e->model->tree->edits; other != NULL; other = other->next)
+	for (other = tree->edits; other != NULL; other = other->next)
 		if (other != edit && other->node->origin == edit->node->origin &&
 			other->node->kind == NODE_LINK && ends_in(name, ".json"))
 			return true;
@@ -185,7 +186,7 @@ static int unlink_removed(struct encoding *e, struct error *err)
 
 	for (edit = e->model->tree->edits; rc == 0 && edit != NULL; edit = edit->next)
 		if ((edit->what & EDIT_REMOVED) != 0 && edit->node->origin != 0 &&
-			!went_along(edit) && !is_other_half(e, edit))
+			!went_along(edit) && !hdf5_plain_other_half(e->model->tree, edit))
 			rc = hdf5_edit_unlink(e->edit, (uint32_t)edit->node->origin, err);
 	return rc;
 }
@@ -196,7 +197,7 @@ static int add_group(struct encoding *e, const struct node *node, struct error *
 	uint32_t group, object;
 	int rc;
 
-	if (is_continued(node))
+	if (hdf5_plain_continued(node))
 		return 0;
 	rc = place_of(e, node, &group, &name, err);
 	if (rc == 0)
@@ -223,7 +224,7 @@ static int place(struct encoding *e, const struct node *node, struct error *err)
 	uint32_t group;
 	int rc;
 
-	if (node->kind == NODE_FOLDER && is_continued(node))
+	if (node->kind == NODE_FOLDER && hdf5_plain_continued(node))
 		return 0;
 	rc = place_of(e, node, &group, &name, err);
 	if (rc == 0)
