@@ -645,6 +645,7 @@ static int keras_check(
 	struct model *model, const struct change *change, struct error *err)
 {
 	struct keras *keras = model->priv;
+	int rc;
 
 	if (change->what == 0)
 		return check_document(keras, change, err);
@@ -658,8 +659,11 @@ static int keras_check(
 		return change->type != NULL ? hdf5_storable(change->type, err) : 0;
 	if (change->what == EDIT_SIDECAR)
 		return 0;
-	return keras->shape == SHAPE_MODEL ? check_whole(keras, change, err)
-					   : check_alone(keras, change, err);
+	rc = keras->shape == SHAPE_MODEL ? check_whole(keras, change, err)
+					 : check_alone(keras, change, err);
+	if (rc == 0 && change->node != NULL)
+		rc = keras_links_check(&keras->attributes, change->node, err);
+	return rc;
 }
 
 const struct decoder keras_decoder = {

@@ -26,6 +26,7 @@ struct keras_attributes {
 	const char *roots[3]; /* of the root: those that are documents; NULL ends them */
 	struct node **homes;  /* by object: the folder of a group, or NULL */
 	unsigned char *named; /* by object: its `name` is its folder's */
+	uint32_t n_links;     /* that are not an object's real place: keras_links.h */
 };
 
 int keras_attributes_init(struct keras_attributes *attributes, struct error *err);

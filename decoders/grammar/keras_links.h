@@ -8,8 +8,13 @@
 
 struct error;
 struct keras_attributes;
+struct node;
 
 /* Shows them, once all groups have their homes. */
 int keras_links_decode(struct keras_attributes *attributes, struct error *err);
+/* -EOPNOTSUPP where the node, which shall be removed or moved, has a link in it or is
+ * what one leads to: then it would lead elsewhere or stand elsewhere. */
+int keras_links_check(const struct keras_attributes *attributes, const struct node *node,
+	struct error *err);
 
 #endif
