@@ -3,6 +3,7 @@
  */
 #include "decoders/base/text.h"
 #include "decoders/base/tree.h"
+#include "fs/fs_private.h"
 #include "fs/inode.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -43,6 +44,7 @@ int entry_set(struct fs *fs, struct inode *folder, const char *name, struct inod
 		folder->entries = entry;
 	}
 	before = entry->inode;
+	fs->absent |= inode == NULL;
 	if (inode != NULL && inode->entry != NULL && inode->entry != entry)
 		entry_remove(inode->entry);
 	entry->inode = inode;

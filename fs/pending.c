@@ -208,7 +208,9 @@ static size_t remove_unlinked(struct fs *fs)
 	size_t n = 0;
 
 	fs_own(fs);
-	inode_each(fs, find_unlinked, &unlinked);
+	if (fs->absent)
+		inode_each(fs, find_unlinked, &unlinked);
+	fs->absent = unlinked.n > 0;
 	fs_unlock(fs);
 	for (size_t i = 0; i < unlinked.n; i++)
 		n += remove_hidden(fs, unlinked.nodes[i], NULL) == 0;
