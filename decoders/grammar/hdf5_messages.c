@@ -172,17 +172,19 @@ static int keep_type(void *arg, const struct hdf5_message *m, struct error *err)
 	return 0;
 }
 
-/* version 2 or 3 | kind, 2: in another object's header | address */
+/* version 3 | kind, 2: in another object's header | address; or 2 | ... | address; or
+ * 1 | ... | of an entry of a group: offset of its name | address */
 int hdf5_shared_type(struct hdf5_image *image, const unsigned char *bytes, size_t len,
 	struct hdf5_message *out, struct error *err)
 {
 	struct hdf5_message type = {0};
+	size_t at = len > 0 && bytes[0] == 1 ? 8 + image->length_size : 2;
 	int rc;
 
-	if (len < 2 + image->address_size || bytes[0] < 2 || bytes[0] > 3 ||
-		bytes[1] != COMMITTED)
+	if (len < at + image->address_size || bytes[0] < 1 || bytes[0] > 3 ||
+		(bytes[0] == 3 && bytes[1] != COMMITTED))
 		return error_set(err, EIO, "a datatype that is shared in a way unknown");
-	rc = hdf5_messages(image, hdf5_little(bytes + 2, image->address_size), keep_type,
+	rc = hdf5_messages(image, hdf5_little(bytes + at, image->address_size), keep_type,
 		&type, err);
 	if (rc == 0 && (type.bytes == NULL || (type.flags & HDF5_MESSAGE_SHARED) != 0))
 		rc = error_set(err, EIO, "a shared datatype that leads to none");
