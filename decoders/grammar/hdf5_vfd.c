@@ -287,13 +287,24 @@ static void keep_little(hid_t fapl)
 	}
 }
 
+/* Registered once and never let go: libhdf5 asks a driver to close a file after it gave
+ * back that file's hold on the driver, which must not have been the last. */
+static hid_t driver_locked(void)
+{
+	static hid_t driver;
+
+	if (driver <= 0)
+		driver = H5FDregister(&driver_class);
+	return driver;
+}
+
 /* How files are opened: by our driver, in the format that they have, all objects closed
  * with the file. A mark that a dead writer left is overlooked, as h5clear does it. */
 static hid_t access_list(struct hdf5_image *image)
 {
 	struct driver_info info = {image};
 	hbool_t overlook = true;
-	hid_t driver = H5FDregister(&driver_class), fapl;
+	hid_t driver = driver_locked(), fapl;
 
 	if (driver < 0)
 		return driver;
@@ -303,7 +314,6 @@ static hid_t access_list(struct hdf5_image *image)
 	(void)H5Pset_driver(fapl, driver, &info);
 	(void)H5Pset_fclose_degree(fapl, H5F_CLOSE_STRONG);
 	(void)H5Pset(fapl, "clear_status_flags", &overlook);
-	(void)H5Idec_ref(driver);
 	if (image->pool == NULL)
 		keep_little(fapl);
 	return fapl;
