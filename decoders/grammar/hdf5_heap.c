@@ -23,6 +23,7 @@
 #define COLLECTION_MAX (UINT64_C(1) << 32)
 #define LOCAL_HEAD_MAX 32 /* of a local heap, with widths of 8 */
 #define LOCAL_FREE_END 1
+#define STEP_BYTES 64 /* of a heap that is read */
 
 /* Bytes that the object at the beginning of `bytes` takes; 0: it does not fit. Index 0 is
  * the free space, whose size counts its header. */
@@ -114,4 +115,39 @@ bool hdf5_local_heap_sound(struct hdf5_image *image, uint64_t address)
 	return !__builtin_add_overflow(at, image->base, &at) && at <= image->size &&
 	       size <= image->size - at &&
 	       free_list_sound(image, at, size, hdf5_little(head + 8 + width, width));
+}
+
+/* Where the names of a local heap are in the file, and how many bytes. */
+static bool find_names(
+	struct hdf5_image *image, uint64_t address, uint64_t *at, uint64_t *size)
+{
+	size_t width = image->length_size;
+	unsigned char head[LOCAL_HEAD_MAX];
+	uint64_t off;
+
+	if (__builtin_add_overflow(address, image->base, &off) || off > image->size ||
+		hdf5_image_read(image, off, head, sizeof head, NULL) < 0 ||
+		memcmp(head, "HEAP", 4) != 0)
+		return false;
+	*size = hdf5_little(head + 8, width);
+	*at = hdf5_little(head + 8 + 2 * width, image->address_size);
+	return !__builtin_add_overflow(*at, image->base, at);
+}
+
+bool hdf5_local_heap_names(struct hdf5_image *image, uint64_t address, uint64_t name)
+{
+	uint64_t at, size;
+	unsigned char *bytes;
+	bool ends;
+
+	if (!hdf5_local_heap_sound(image, address) ||
+		!find_names(image, address, &at, &size) || name >= size ||
+		!hdf5_step(image, 1 + size / STEP_BYTES))
+		return false;
+	bytes = malloc(size - name);
+	ends = bytes != NULL &&
+	       hdf5_image_read(image, at + name, bytes, size - name, NULL) == 0 &&
+	       memchr(bytes, '\0', size - name) != NULL;
+	free(bytes);
+	return ends;
 }

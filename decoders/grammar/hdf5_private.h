@@ -98,7 +98,10 @@ int hdf5_image_plan(struct hdf5_image *image, struct plan *plan, struct error *e
 uint64_t hdf5_little(const unsigned char *bytes, size_t n);
 
 #define HDF5_MESSAGE_TYPE 0x03 /* a datatype */
+#define HDF5_MESSAGE_FILL 0x05
+#define HDF5_MESSAGE_FILES 0x07 /* external ones */
 #define HDF5_MESSAGE_LAYOUT 0x08
+#define HDF5_MESSAGE_FILTERS 0x0b
 #define HDF5_MESSAGE_ATTRIBUTE 0x0c
 #define HDF5_MESSAGE_GROUP 0x11 /* an old group: addresses of its tree and its names */
 #define HDF5_MESSAGE_ATTRIBUTES 0x15 /* where those outside of the header are */
@@ -136,6 +139,11 @@ enum hdf5_index {
 };
 enum hdf5_index hdf5_chunk_index(
 	struct hdf5_image *image, uint64_t object, uint64_t *address);
+/* Another: whether what it says of a dataset's elements adds up. hdf5_described.c. */
+int hdf5_check_described(struct hdf5_image *image, uint64_t address, struct error *err);
+/* And the parts of a virtual dataset, from its layout. hdf5_virtual.c. */
+int hdf5_check_virtual(
+	struct hdf5_image *image, const struct hdf5_message *m, struct error *err);
 /* The same for what libhdf5 looks at when it opens the file: the superblock, what it
  * leads to, and the root group. A superblock that is none is not judged. */
 int hdf5_check_superblock(struct hdf5_image *image, struct error *err);
@@ -150,6 +158,10 @@ typedef int (*hdf5_bytes_fn)(void *arg, const unsigned char *bytes, size_t len);
  * where they have two indexes). -EIO where that does not add up. hdf5_dense.c. */
 int hdf5_dense_attributes(struct hdf5_image *image, const struct hdf5_message *m,
 	hdf5_bytes_fn fn, void *arg, struct error *err);
+/* A copy of the object with that number in the global heap at an address; the caller
+ * frees it. -EIO where there is none. */
+int hdf5_heap_object(struct hdf5_image *image, uint64_t address, uint64_t number,
+	unsigned char **out, uint64_t *size, struct error *err);
 /* The address of the object that a reference to a region leads to; 0: none. libhdf5 would
  * believe the reference, and then that what it leads to is an object. */
 uint64_t hdf5_region_object(struct hdf5_image *image, const unsigned char *element);
@@ -169,6 +181,8 @@ int hdf5_check_values_locked(
 
 /* Whether a local heap has no more names than the file; what is none is not judged. */
 bool hdf5_local_heap_sound(struct hdf5_image *image, uint64_t address);
+/* Whether it is one that has a terminated name at that place. */
+bool hdf5_local_heap_names(struct hdf5_image *image, uint64_t address, uint64_t name);
 /* Whether what libhdf5 reads at `off` begins a global heap collection that is damaged. */
 bool hdf5_heap_suspicious(
 	struct hdf5_image *image, uint64_t off, const unsigned char *start, size_t len);

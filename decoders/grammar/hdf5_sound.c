@@ -519,6 +519,8 @@ int hdf5_check_object(struct hdf5_image *image, uint64_t address, struct error *
 	int rc = hdf5_messages(image, address, check_message, &l, err);
 
 	free(l.heap);
+	if (rc == 0)
+		rc = hdf5_check_described(image, address, err);
 	return rc < 0 ? rc : hdf5_check_indexes(image, address, err);
 }
 
@@ -593,19 +595,37 @@ int hdf5_check_elements(struct hdf5_image *image, const struct hdf5_message *typ
 	return rc;
 }
 
+int hdf5_heap_object(struct hdf5_image *image, uint64_t address, uint64_t number,
+	unsigned char **out, uint64_t *size, struct error *err)
+{
+	struct look l = {.image = image, .err = err};
+	const unsigned char *object = NULL;
+	uint64_t off;
+	int rc = __builtin_add_overflow(address, image->base, &off)
+			 ? unsound(&l, "a global heap beyond the end of the file")
+			 : load_heap(&l, off);
+
+	if (rc == 0 && (object = find_object(&l, number, size)) == NULL)
+		rc = unsound(&l, "expected an object in a global heap, found none");
+	if (rc == 0 && (*out = malloc(*size + 1)) == NULL)
+		rc = error_set(err, ENOMEM, "not enough memory for a heap");
+	if (rc == 0)
+		memcpy(*out, object, *size);
+	free(l.heap);
+	return rc;
+}
+
 uint64_t hdf5_region_object(struct hdf5_image *image, const unsigned char *element)
 {
-	struct error why = {0};
-	struct look l = {.image = image, .err = &why};
 	size_t width = image->address_size;
-	const unsigned char *object = NULL;
-	uint64_t off, size, address = 0;
+	unsigned char *object = NULL;
+	uint64_t size, address = 0;
+	struct error why = {0};
 
-	if (!__builtin_add_overflow(hdf5_little(element, width), image->base, &off) &&
-		load_heap(&l, off) == 0)
-		object = find_object(&l, hdf5_little(element + width, 4), &size);
-	if (object != NULL && size >= width)
+	if (hdf5_heap_object(image, hdf5_little(element, width),
+		    hdf5_little(element + width, 4), &object, &size, &why) == 0 &&
+		size >= width)
 		address = hdf5_little(object, width);
-	free(l.heap);
+	free(object);
 	return address;
 }
