@@ -17,6 +17,7 @@ import traceback
 WEIGHTFS = os.environ["WEIGHTFS"]
 FIXTURES = os.environ["FIXTURES"]
 TEST_DIR = os.environ["TEST_DIR"]
+HANGS = 200  # seconds that a program may take on a machine that is busy with others
 MOUNTS = []
 FAILED = []
 
@@ -92,7 +93,7 @@ def becomes(sentence, show, expected, seconds=60):
 def run(*command, data=None, cwd=None, env=None):
     """A command's result: returncode, stdout, stderr as text."""
     result = subprocess.run(
-        [str(part) for part in command], input=data, capture_output=True, timeout=60,
+        [str(part) for part in command], input=data, capture_output=True, timeout=HANGS,
         cwd=cwd or TEST_DIR, env=env, check=False)
     result.stdout_bytes = result.stdout
     result.stdout = result.stdout.decode("utf-8", "replace")

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 
-from testing import WEIGHTFS
+from testing import HANGS, WEIGHTFS
 
 USER = 65534
 
@@ -34,7 +34,7 @@ class User:
 
     def run(self, *command):
         return subprocess.run(["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "env", f"HOME={self.home}",
-                               *map(str, command)], capture_output=True, text=True, cwd=self.home, timeout=60, check=False)
+                               *map(str, command)], capture_output=True, text=True, cwd=self.home, timeout=HANGS, check=False)
 
 
 @contextlib.contextmanager
