@@ -211,7 +211,7 @@ static int refuse_name(const struct json *base, json_value name,
 		way[n++] = v;
 	while (n > 0)
 		put_step(base, way[--n], &path);
-	(void)error_set(err, EINVAL,
+	(void)error_set(err, EOPNOTSUPP,
 		"%s: expected the name of its folder as it was, found something else (mv "
 		"renames)",
 		path.bytes != NULL ? path.bytes : "");
@@ -219,7 +219,7 @@ static int refuse_name(const struct json *base, json_value name,
 		json_place(edited, now, &line, &column);
 		error_prefix(err, "%u:%u", line, column);
 	}
-	return -EINVAL;
+	return -EOPNOTSUPP;
 }
 
 /* Whether a name is in the same place of the edited text. Arrays that hold

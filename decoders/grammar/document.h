@@ -31,9 +31,10 @@ int document_render(
  * what it says now. Only the difference is applied to the value (json_merge), after which
  * the decoder's check() judges it. On success *text is the value's whole new text
  * (malloc'ed) to give to tree_set_value(), or NULL when nothing changes. On failure
- * -EINVAL (bad JSON, with "LINE:COLUMN: " in front; a stand-in that was changed, or an
- * array that holds some and has another length: "LINE:COLUMN: config.layers[2]: names
- * cannot be changed here (mv renames)") or what check() said. The tree is not changed.
+ * -EINVAL for bad JSON, with "LINE:COLUMN: " in front; -EOPNOTSUPP for a stand-in that
+ * was changed, or an array that holds some and has another length ("LINE:COLUMN:
+ * config.layers[2]: expected the name of its folder as it was, found something else (mv
+ * renames)"); or what check() said. The tree is not changed.
  */
 int document_apply(struct model *model, struct node *node, const char *base,
 	size_t base_len, const char *edited, size_t edited_len, char **text, size_t *len,
