@@ -223,6 +223,7 @@ static void desk_free(struct desk *desk)
 	blob_unref(&desk->shown);
 	blob_unref(&desk->base);
 	free(desk->target);
+	free(desk->said);
 	free(desk);
 }
 

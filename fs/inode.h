@@ -68,6 +68,7 @@ struct desk {
 	bool waiting;	   /* closed; its sidecar (or elements) is being written too */
 	unsigned layers;   /* overlays over each other, at most */
 	int verdict; /* of what is staged and no longer dirty: 0 or a negative errno */
+	char *said;  /* the line that the log has of that state, or NULL: refuse_say() */
 	bool timed;  /* has times of its own */
 	struct timespec mtime, atime, old_mtime;
 	mode_t mode;  /* scratch */

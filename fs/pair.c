@@ -69,7 +69,7 @@ static void become(
 {
 	inode_become(fs, inode, node, kind);
 	if (inode->desk->judging != NULL)
-		save_settle(inode);
+		save_settle(fs, inode);
 	inode_forget_contents(fs);
 }
 
@@ -230,6 +230,7 @@ static void give_up_slot(struct fs *fs, struct arrival *arrival)
 		(void)accept_restored(fs, place->node, &undo, NULL);
 	fs_own(fs);
 	save_put_back(arrival->inode, 0);
+	save_stand(arrival->inode);
 	if (arrival->inode->entry != NULL)
 		entry_remove(arrival->inode->entry);
 	arrival->inode->flags |= INODE_GONE;
@@ -244,6 +245,7 @@ static int save_slot(
 	AUTO_ARRIVAL arrival = {0};
 	struct error err = {0};
 	bool refused = true, known;
+	char *line = NULL;
 	int rc;
 
 	fs_own(fs);
@@ -263,14 +265,15 @@ static int save_slot(
 	if (!refused)
 		return rc;
 	if (!known)
-		refuse_log(fs, arrival.path.bytes, err.text);
-	if (last) {
-		give_up_slot(fs, &arrival);
-		return rc;
-	}
+		line = refuse_say(fs, arrival.path.bytes, err.text);
 	fs_own(fs);
-	save_put_back(inode, rc);
+	if (!known)
+		save_say(fs, inode, &line);
+	if (!last)
+		save_put_back(inode, rc);
 	fs_unlock(fs);
+	if (last)
+		give_up_slot(fs, &arrival);
 	return rc;
 }
 

@@ -28,26 +28,60 @@ static bool starts_with_place(const char *reason)
 	return m > 0 && reason[n + 1 + m] == ':';
 }
 
-void refuse_log(struct fs *fs, const char *path, const char *reason)
+char *refuse_say(struct fs *fs, const char *path, const char *reason)
 {
 	char safe[ERROR_TEXT_MAX];
+	AUTO_TEXT line = {0};
 	size_t len;
 
 	if (path == NULL) /* there was no memory for it */
 		path = "";
 	len = error_escape(safe, sizeof safe, path, strlen(path));
+	/* An encoder's reason may have the path already. */
+	if (len > 0 && strncmp(reason, safe, len) == 0 && reason[len] == ':')
+		text_printf(&line, "%s\n", reason);
+	else
+		text_printf(&line, "%s:%s%s\n", safe,
+			starts_with_place(reason) ? "" : " ", reason);
 	fs_own(fs);
 	fs->refusals++;
-	if (fs->log.len < LOG_MAX) {
-		/* An encoder's reason may have the path already. */
-		if (len > 0 && strncmp(reason, safe, len) == 0 && reason[len] == ':')
-			text_printf(&fs->log, "%s\n", reason);
-		else
-			text_printf(&fs->log, "%s:%s%s\n", safe,
-				starts_with_place(reason) ? "" : " ", reason);
-	}
+	if (fs->log.len < LOG_MAX && !line.failed)
+		text_put(&fs->log, line.bytes, line.len);
 	notify_inode(&fs->notifier, fs->log_file->ino);
 	fs_unlock(fs);
+	return line.failed ? NULL : text_take(&line, NULL);
+}
+
+void refuse_log(struct fs *fs, const char *path, const char *reason)
+{
+	free(refuse_say(fs, path, reason));
+}
+
+/* Where the last line that says this begins; NULL: none does. */
+static const char *find_line(const struct text *log, const char *line, size_t len)
+{
+	const char *at = log->bytes, *found = NULL, *end;
+
+	for (; at != NULL && *at != '\0'; at = end + 1) {
+		end = strchr(at, '\n');
+		if ((size_t)(end + 1 - at) == len && memcmp(at, line, len) == 0)
+			found = at;
+	}
+	return found;
+}
+
+void refuse_withdraw(struct fs *fs, char **line)
+{
+	size_t len = *line != NULL ? strlen(*line) : 0;
+	const char *at = len > 0 ? find_line(&fs->log, *line, len) : NULL;
+
+	if (at != NULL) {
+		text_splice(&fs->log, (size_t)(at - fs->log.bytes), len, NULL, 0);
+		fs->refusals--;
+		notify_inode(&fs->notifier, fs->log_file->ino);
+	}
+	free(*line);
+	*line = NULL;
 }
 
 unsigned fs_refusals(struct fs *fs, struct text *out)

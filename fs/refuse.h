@@ -13,6 +13,11 @@ struct text;
 
 /* Adds the line "PATH:LINE:COL: reason" or "PATH: reason" to the log. Takes the lock. */
 void refuse_log(struct fs *fs, const char *path, const char *reason);
+/* The same for a state that stays staged: gives the line (malloc'ed; NULL without
+ * memory), which goes when that state is accepted or refused for another reason. */
+char *refuse_say(struct fs *fs, const char *path, const char *reason);
+/* Takes such a line (NULL is allowed) out of the log. Exclusively. */
+void refuse_withdraw(struct fs *fs, char **line);
 /* Keeps bytes that were refused (referenced); empty ones are not worth it. Takes the
  * lock. */
 void refuse_keep(struct fs *fs, const char *path, struct blob *bytes);

@@ -19,6 +19,7 @@
 #include "fs/pending.h"
 #include "fs/refuse.h"
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Freezing and settling. Exclusively. */
@@ -58,10 +59,24 @@ static struct blob *flat(struct blob *text)
 	return copy;
 }
 
-void save_settle(struct inode *inode)
+void save_say(struct fs *fs, struct inode *inode, char **line)
+{
+	refuse_withdraw(fs, &inode->desk->said);
+	inode->desk->said = *line;
+	*line = NULL;
+}
+
+void save_stand(struct inode *inode)
+{
+	free(inode->desk->said);
+	inode->desk->said = NULL;
+}
+
+void save_settle(struct fs *fs, struct inode *inode)
 {
 	struct desk *desk = inode->desk;
 
+	refuse_withdraw(fs, &desk->said);
 	blob_unref(&desk->base);
 	blob_unref(&desk->shown);
 	if (inode->kind != INODE_BIN)
@@ -79,6 +94,7 @@ static void save_give_up(struct fs *fs, struct inode *inode)
 	struct desk *desk = inode->desk;
 
 	blob_unref(&desk->judging);
+	save_stand(inode);
 	desk->verdict = 0;
 	desk->mtime = desk->old_mtime;
 	inode->stale = true;
@@ -160,7 +176,7 @@ static void settle_all(struct fs *fs, struct judgement *judgement, bool merge)
 	fs_own(fs);
 	judgement->inodes[0]->desk->merged = merge;
 	for (int i = 0; i < 2 && judgement->inodes[i] != NULL; i++)
-		save_settle(judgement->inodes[i]);
+		save_settle(fs, judgement->inodes[i]);
 	fs_unlock(fs);
 	refuse_forget(fs, judgement->path.bytes);
 }
@@ -188,8 +204,14 @@ static void refuse_one(struct fs *fs, struct inode *inode, int verdict)
 static void refuse_all(
 	struct fs *fs, struct judgement *judgement, int verdict, const struct error *err)
 {
-	if (!judgement->known)
-		refuse_log(fs, judgement->path.bytes, err->text);
+	char *line = NULL;
+
+	if (!judgement->known) {
+		line = refuse_say(fs, judgement->path.bytes, err->text);
+		fs_own(fs);
+		save_say(fs, judgement->inodes[0], &line);
+		fs_unlock(fs);
+	}
 	for (int i = 0; i < 2 && judgement->inodes[i] != NULL; i++)
 		refuse_one(fs, judgement->inodes[i], verdict);
 }

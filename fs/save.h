@@ -20,7 +20,11 @@ int save_truncate(struct fs *fs, struct job *job);
  * was said about it; or is accepted: the inode is one of the model's by then. */
 void save_freeze(struct inode *inode);
 void save_put_back(struct inode *inode, int verdict);
-void save_settle(struct inode *inode);
+void save_settle(struct fs *fs, struct inode *inode);
+/* A state that stays staged was refused in `line` (taken), which takes the place of what
+ * was said before; and the line stands, whatever comes. Exclusively. */
+void save_say(struct fs *fs, struct inode *inode, char **line);
+void save_stand(struct inode *inode);
 /* Writes what was judged (takes the plan), logs a failure. Not exclusively. */
 int save_write(struct fs *fs, const char *path, struct undo *undo, struct plan **plan);
 
