@@ -126,9 +126,12 @@ static int lock_file(
 	struct container *c, int fd, const struct stat *st, struct error *err)
 {
 	struct error why = {0};
-	int code = c->readonly != NULL ? 0 : lock_take(fd, st, &why);
+	bool opening = c->source == NULL;
+	int code = 0;
 
-	if (code == -EBUSY && c->source == NULL)
+	if (c->readonly == NULL)
+		code = opening ? lock_wait(fd, st, &why) : lock_take(fd, st, &why);
+	if (code == -EBUSY && opening)
 		return error_set(err, EBUSY, "%s", why.text);
 	if (code < 0)
 		container_set_readonly(c, "%s", why.text);

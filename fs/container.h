@@ -37,11 +37,11 @@ struct container;
 
 /*
  * Opens the model file. Symbolic links are followed: the file they name is what commits
- * replace. For writing: takes the lock (an OFD write lock on one byte at 2^62), looks at
- * the path again, removes a leftover
- * `.weightfs-<hash>.new` and `.tmp`, replays a whole journal. -EBUSY with the pid and
- * mount point of the holder where another weightfs has it ("in use by weightfs (process
- * N, mounted at MNT)"). Where it may not be written (permissions, a read-only file
+ * replace. For writing: takes the lock (an OFD write lock on one byte at 2^62), for which
+ * it waits some seconds where the holder is not mounted, looks at the path again, removes
+ * a leftover `.weightfs-<hash>.new` and `.tmp`, replays a whole journal. -EBUSY with the
+ * pid and mount point of the holder where another weightfs has it ("in use by weightfs
+ * (process N, mounted at MNT)"). Where it may not be written (permissions, a read-only file
  * system, a journal that does not fit, ...) it opens for reading and container_readonly()
  * says why. With `readonly` nothing is ever written: a journal is laid over what is read.
  */

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,9 @@
 
 #define LOCK_OFFSET ((off_t)1 << 62)
 #define RECORD_MAX (PATH_MAX + 64)
+/* How often, and in what distance, it is looked whether a holder has ended. */
+#define PATIENCE 500
+#define PAUSE_MS 20
 
 static int set_lock(int fd, short type)
 {
@@ -175,34 +179,95 @@ void lock_record_done(struct lock_record *record)
 	file_close(&record->folder);
 }
 
-static int busy(const struct stat *st, struct error *err)
+/* Who has the lock, as the record says; pid 0: there is none. */
+struct holder {
+	long pid;
+	const char *mountpoint; /* in the text; empty: it has none */
+	char text[RECORD_MAX];
+};
+
+static void find_holder(struct holder *holder, const struct stat *st)
 {
-	char path[PATH_MAX], text[RECORD_MAX], name[48];
-	const char *mountpoint;
+	char path[PATH_MAX], name[48];
 	bool found = false;
-	long pid = 0;
 
 	record_name(name, st);
 	for (unsigned n = 0; !found && folder_path(path, sizeof path, n); n++) {
 		AUTO_FD folder = open_folder(path);
 
 		found = folder >= 0 &&
-			read_record(folder, name, text, &pid, &mountpoint) &&
-			is_alive(pid);
+			read_record(folder, name, holder->text, &holder->pid,
+				&holder->mountpoint) &&
+			is_alive(holder->pid);
 	}
 	if (!found)
-		return error_set(err, EBUSY, "in use by another weightfs");
-	if (mountpoint[0] == '\0')
-		return error_set(err, EBUSY, "in use by weightfs (process %ld)", pid);
-	return error_set(err, EBUSY, "in use by weightfs (process %ld, mounted at %s)",
-		pid, mountpoint);
+		holder->pid = 0;
 }
 
-int lock_take(int fd, const struct stat *st, struct error *err)
+static int busy(const struct holder *holder, struct error *err)
+{
+	if (holder->pid == 0)
+		return error_set(err, EBUSY, "in use by another weightfs");
+	if (holder->mountpoint[0] == '\0')
+		return error_set(
+			err, EBUSY, "in use by weightfs (process %ld)", holder->pid);
+	return error_set(err, EBUSY, "in use by weightfs (process %ld, mounted at %s)",
+		holder->pid, holder->mountpoint);
+}
+
+/* Whether something is mounted there, or that cannot be found out. */
+static bool is_mounted(const char *path)
+{
+	struct statx found = {0};
+
+	if (statx(AT_FDCWD, path, AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, STATX_TYPE,
+		    &found) < 0)
+		return errno != ENOENT;
+	return (found.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) == 0 ||
+	       (found.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+/* A command, and a session that begins or ends: its mount is not there, but it may still
+ * commit. */
+static bool is_brief(const struct holder *holder)
+{
+	if (holder->pid == 0)
+		return true;
+	return holder->pid != getpid() &&
+	       (holder->mountpoint[0] == '\0' || !is_mounted(holder->mountpoint));
+}
+
+static int try_lock(int fd, struct error *err)
 {
 	if (set_lock(fd, F_WRLCK) == 0)
 		return 0;
 	if (errno == EAGAIN || errno == EACCES)
-		return busy(st, err);
+		return -EBUSY;
 	return error_set(err, errno, "it cannot be locked: %s", strerror(errno));
+}
+
+int lock_take(int fd, const struct stat *st, struct error *err)
+{
+	int code = try_lock(fd, err);
+	struct holder holder = {0};
+
+	if (code != -EBUSY)
+		return code;
+	find_holder(&holder, st);
+	return busy(&holder, err);
+}
+
+int lock_wait(int fd, const struct stat *st, struct error *err)
+{
+	int code = try_lock(fd, err);
+	struct holder holder = {0};
+
+	for (int i = 0; code == -EBUSY && i < PATIENCE; i++) {
+		find_holder(&holder, st);
+		if (!is_brief(&holder))
+			break;
+		(void)poll(NULL, 0, PAUSE_MS);
+		code = try_lock(fd, err);
+	}
+	return code == -EBUSY ? busy(&holder, err) : code;
 }

@@ -24,6 +24,9 @@ struct lock_record {
  * descriptor. 0; -EBUSY where another one has it; -ENOLCK and the like where the file
  * system cannot lock. */
 int lock_take(int fd, const struct stat *st, struct error *err);
+/* The same, but waits some seconds for a holder that is not mounted: it has something to
+ * do for a moment, such as the last commit of a session. */
+int lock_wait(int fd, const struct stat *st, struct error *err);
 void lock_drop(int fd);
 
 /* Whether a program beside this one has the file open or mapped. `fd` must be this
