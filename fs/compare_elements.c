@@ -501,9 +501,10 @@ static void do_repeating(struct task *task)
 		return;
 	agreement_repeat(&partial->figures, times);
 	partial->differ *= times;
-	task->partial = &last;
+	struct task end = *task;
+	end.partial = &last;
 	if (rest > 0)
-		judge(task, rest);
+		judge(&end, rest);
 	agreement_merge(&partial->figures, &last.figures);
 	partial->differ += last.differ;
 }
