@@ -41,9 +41,10 @@ struct container;
  * it waits some seconds where the holder is not mounted, looks at the path again, removes
  * a leftover `.weightfs-<hash>.new` and `.tmp`, replays a whole journal. -EBUSY with the
  * pid and mount point of the holder where another weightfs has it ("in use by weightfs
- * (process N, mounted at MNT)"). Where it may not be written (permissions, a read-only file
- * system, a journal that does not fit, ...) it opens for reading and container_readonly()
- * says why. With `readonly` nothing is ever written: a journal is laid over what is read.
+ * (process N, mounted at MNT)"). Where it may not be written (permissions, a read-only
+ * file system, a journal that does not fit, ...) it opens for reading and
+ * container_readonly() says why. With `readonly` nothing is ever written: a journal is
+ * laid over what is read.
  */
 int container_open(struct container **out, const char *path,
 	const struct container_options *options, struct error *err);
