@@ -98,6 +98,19 @@ static int carry_xattrs(int from, int to, struct error *err)
 	return code;
 }
 
+bool commit_has_trusted(int fd)
+{
+	static const char prefix[] = "trusted.";
+	char *names = NULL;
+	ssize_t n = take(fd, NULL, &names);
+	bool found = false;
+
+	for (ssize_t i = 0; !found && i < n; i += (ssize_t)strlen(names + i) + 1)
+		found = strncmp(names + i, prefix, sizeof prefix - 1) == 0;
+	free(names);
+	return found;
+}
+
 int commit_carry_over(int from, const struct stat *st, int to, struct error *err)
 {
 	struct stat now;

@@ -6,6 +6,7 @@
 #define WEIGHTFS_FS_COMMIT_H
 
 #include "fs/shift.h"
+#include <stdbool.h>
 #include <sys/stat.h>
 
 struct error;
@@ -34,5 +35,8 @@ int commit_nothing(struct commit *commit, struct error *err);
 /* Gives `to` what `from` (of `st`) has beside its content: owner, mode, extended
  * attributes, ACLs. -EOPNOTSUPP and what could not be given. */
 int commit_carry_over(int from, const struct stat *st, int to, struct error *err);
+/* Whether a file has extended attributes that only root sees, and only outside of the
+ * sandbox. */
+bool commit_has_trusted(int fd);
 
 #endif

@@ -7,6 +7,7 @@
  */
 #include "decoders/base/error.h"
 #include "decoders/base/source.h"
+#include "fs/commit.h"
 #include "fs/confine.h"
 #include "fs/container_private.h"
 #include "fs/file.h"
@@ -296,6 +297,7 @@ int container_open(struct container **out, const char *path,
 	if (code == 0)
 		code = take_file(c, err);
 	if (code == 0) {
+		c->trusted = c->readonly == NULL && commit_has_trusted(c->fd);
 		look_at_means(c);
 		enter(c, options);
 		code = take_state(c, err);

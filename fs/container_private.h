@@ -75,6 +75,8 @@ struct container {
 	bool stale; /* the source must be made anew though the file is the same */
 
 	struct means means;
+	bool trusted; /* it has attributes that cannot be seen from inside of the sandbox
+		       */
 	struct lock_record record;
 	const char *how;       /* what container_how() says while it can be written */
 	const char *recovered; /* what recovery did, or NULL */

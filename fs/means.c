@@ -73,6 +73,9 @@ static void look_at_rewrite(struct container *c, const struct stat *st)
 			"it belongs to user %ju, group %ju, which a new file cannot be "
 			"given",
 			(uintmax_t)st->st_uid, (uintmax_t)st->st_gid);
+	else if (c->trusted)
+		(void)snprintf(why, size,
+			"it has attributes trusted.*, which a new file cannot be given");
 }
 
 static void look_at_patch(struct container *c, const struct stat *st)
