@@ -184,7 +184,7 @@ static int add_group(struct decoding *d, struct error *err)
 	folder->flags |= NODE_OBJECT | NODE_GROWS;
 	d->plain->nodes[object] = folder;
 	if (o->n_attributes > 0)
-		rc = add_attributes(d, folder, "attributes.json", object, err);
+		rc = add_attributes(d, folder, HDF5_ATTRIBUTES, object, err);
 	if (rc == 0 && o->error != NULL)
 		rc = add_reason(d, o->error, d->number, err);
 	return rc;
@@ -517,7 +517,7 @@ const struct decoder hdf5_decoder = {
 	.edits = "elements, dtypes, shapes, attributes; tensors and groups added, "
 		 "removed, "
 		 "renamed",
-	.flags = DECODER_PATCHES | DECODER_FOLDERS | DECODER_RESIZES,
+	.flags = DECODER_PATCHES | DECODER_FOLDERS | DECODER_RESIZES | DECODER_DOCUMENTS,
 	.probe = plain_probe,
 	.decode = plain_decode,
 	.encode = hdf5_plain_encode,

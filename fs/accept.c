@@ -97,9 +97,10 @@ void undo_apply(struct fs *fs, struct undo *undo)
 	if (undo->value != NULL) {
 		tree_set_value(undo->value, undo->text, undo->len);
 		undo->text = NULL;
-	} else if (undo->added) {
+	}
+	if (undo->added) {
 		(void)tree_undo(tree, undo->node, EDIT_ADDED, NULL);
-	} else if (undo->node != NULL) {
+	} else if (undo->value == NULL && undo->node != NULL) {
 		restore_node(tree, undo);
 		if (undo->removed)
 			(void)tree_remove(tree, undo->node, NULL);
@@ -468,6 +469,25 @@ int accept_restored(
 		undo->removed = undo->changed = true;
 	undo->node = node;
 	fs_unlock(fs);
+	return rc;
+}
+
+int accept_document_new(struct fs *fs, struct node *folder, const char *name,
+	struct saved *saved, struct undo *undo, struct error *err)
+{
+	int rc;
+
+	fs_own(fs);
+	rc = tree_add_document(fs->model->tree, folder, name, &saved->node, err);
+	undo->node = saved->node;
+	undo->added = undo->changed = rc == 0;
+	fs_unlock(fs);
+	if (rc == 0)
+		rc = accept_saved(fs, saved, undo, err);
+	if (rc == 0 && undo->value == NULL)
+		rc = -EAGAIN;
+	if (rc < 0)
+		undo_apply(fs, undo);
 	return rc;
 }
 

@@ -54,6 +54,10 @@ int accept_saved(
 /* Takes a removal back that is not committed yet. */
 int accept_restored(
 	struct fs *fs, struct node *node, struct undo *undo, struct error *err);
+/* The bytes of a document that is not there yet: saved->node becomes it. -EAGAIN where
+ * nothing is in it. */
+int accept_document_new(struct fs *fs, struct node *folder, const char *name,
+	struct saved *saved, struct undo *undo, struct error *err);
 /* A new tensor in a folder of the model, out of the bytes of its two files. -EAGAIN where
  * they do not fit together. */
 int accept_new(struct fs *fs, struct node *folder, const char *stem, struct blob *sidecar,

@@ -233,7 +233,8 @@ bool handle_concerns(struct fs *fs, struct inode *inode)
 		return inode->node != NULL;
 	if (inode->entry == NULL || (inode->flags & INODE_KEPT) != 0)
 		return false;
-	if (place_half(fs, inode->entry->folder, inode->entry->name))
+	if (place_half(fs, inode->entry->folder, inode->entry->name) ||
+		place_document(fs, inode->entry->folder, inode->entry->name))
 		return true;
 	return place_find(fs, inode->entry->folder, inode->entry->name, &place, NULL) <
 		       0 ||

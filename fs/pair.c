@@ -4,6 +4,8 @@
  *	at the name of a file of the model   a write to that file
  *	at that of a tensor whose removal
  *	is not yet committed		     the removal is taken back, then a write
+ *	at that of a document which a
+ *	folder may have and does not	     a new document
  *	one half of NAME.bin, NAME.json,
  *	the other being there	             a new tensor
  *	anything else			     nothing: it is scratch
@@ -100,10 +102,59 @@ void pair_restore_sidecar(struct fs *fs, const struct place *place)
  * bytes that cannot be read are no reason to refuse new ones. */
 static void remember_before(struct fs *fs, struct arrival *arrival)
 {
-	struct inode *inode = inode_of(fs, arrival->place.node, arrival->place.kind);
+	struct inode *inode = NULL;
 
+	if (arrival->place.node != NULL)
+		inode = inode_of(fs, arrival->place.node, arrival->place.kind);
 	if (inode != NULL)
 		(void)inode_accepted(fs, inode, &arrival->before, NULL);
+}
+
+/* Folders. */
+
+int pair_adopt_folder(struct fs *fs, struct inode *folder, struct error *err)
+{
+	struct inode *chain[DEPTH_MAX];
+	struct node *node;
+	size_t n = 0;
+	int rc = 0;
+
+	for (; folder->node == NULL; folder = folder->entry->folder) {
+		if (n == DEPTH_MAX || folder->entry == NULL)
+			return error_set(
+				err, EINVAL, "more than %d new folders", DEPTH_MAX);
+		chain[n++] = folder;
+	}
+	node = folder->node;
+	fs_own(fs);
+	for (; rc == 0 && n > 0; n--) {
+		const char *name = chain[n - 1]->entry->name;
+		struct node *child = tree_child(node, name, strlen(name));
+
+		if (child == NULL)
+			rc = tree_add_folder(fs->model->tree, node, name, &child, err);
+		if (rc == 0)
+			inode_become(fs, chain[n - 1], child, INODE_FOLDER);
+		node = child;
+	}
+	fs_unlock(fs);
+	return rc;
+}
+
+/* Accepting. */
+
+static int accept_added(
+	struct fs *fs, struct arrival *arrival, struct undo *undo, struct error *err)
+{
+	struct place *place = &arrival->place;
+	int rc = pair_adopt_folder(fs, place->folder, err);
+
+	if (rc == 0)
+		rc = accept_document_new(
+			fs, place->folder->node, place->name, &arrival->saved, undo, err);
+	if (rc == 0)
+		place->node = arrival->saved.node;
+	return rc;
 }
 
 /* Takes removal back and puts the bytes into the tree. */
@@ -111,6 +162,9 @@ static int accept_arrival(
 	struct fs *fs, struct arrival *arrival, struct undo *undo, struct error *err)
 {
 	int rc = 0;
+
+	if (arrival->place.node == NULL)
+		return accept_added(fs, arrival, undo, err);
 
 	if (arrival->place.removed)
 		rc = accept_restored(fs, arrival->saved.node, undo, err);
@@ -264,6 +318,12 @@ static int save_slot(
 		rc = judge_arrival(fs, &arrival, &refused, &err);
 	if (!refused)
 		return rc;
+	if (rc == -EAGAIN) { /* a document with nothing in it stays scratch */
+		fs_own(fs);
+		save_put_back(inode, 0);
+		fs_unlock(fs);
+		return 0;
+	}
 	if (!known)
 		line = refuse_say(fs, arrival.path.bytes, err.text);
 	fs_own(fs);
@@ -278,35 +338,6 @@ static int save_slot(
 }
 
 /* Two halves. */
-
-int pair_adopt_folder(struct fs *fs, struct inode *folder, struct error *err)
-{
-	struct inode *chain[DEPTH_MAX];
-	struct node *node;
-	size_t n = 0;
-	int rc = 0;
-
-	for (; folder->node == NULL; folder = folder->entry->folder) {
-		if (n == DEPTH_MAX || folder->entry == NULL)
-			return error_set(
-				err, EINVAL, "more than %d new folders", DEPTH_MAX);
-		chain[n++] = folder;
-	}
-	node = folder->node;
-	fs_own(fs);
-	for (; rc == 0 && n > 0; n--) {
-		const char *name = chain[n - 1]->entry->name;
-		struct node *child = tree_child(node, name, strlen(name));
-
-		if (child == NULL)
-			rc = tree_add_folder(fs->model->tree, node, name, &child, err);
-		if (rc == 0)
-			inode_become(fs, chain[n - 1], child, INODE_FOLDER);
-		node = child;
-	}
-	fs_unlock(fs);
-	return rc;
-}
 
 static int add_pair(
 	struct fs *fs, struct arrival *arrival, bool *refused, struct error *err)
@@ -417,6 +448,17 @@ static bool alone(struct fs *fs, const struct place *place)
 	       ((half->flags & INODE_LEFTOVER) != 0 && !half->desk->written);
 }
 
+static bool may_be_document(struct fs *fs, const struct place *place)
+{
+	return place_document(fs, place->folder, place->name) &&
+	       model_check(fs->model,
+		       &(struct change){.what = EDIT_ADDED,
+			       .kind = NODE_DOCUMENT,
+			       .parent = place->folder->node,
+			       .name = place->name},
+		       NULL) == 0;
+}
+
 /* What to do with a scratch file at its place. With the lock. */
 enum meaning { NOTHING, SLOT, PAIR };
 
@@ -431,6 +473,10 @@ static enum meaning meaning_of(struct fs *fs, struct inode *inode, struct place 
 		return SLOT;
 	if (place->node != NULL)
 		return place->kind == INODE_BIN && alone(fs, place) ? SLOT : PAIR;
+	if (blob_size(inode->desk->staged) > 0 && may_be_document(fs, place)) {
+		place->kind = INODE_DOCUMENT;
+		return SLOT;
+	}
 	return place_half(fs, place->folder, place->name) ? PAIR : NOTHING;
 }
 

@@ -81,6 +81,9 @@ static int undo_edit(struct fs *fs, struct edit *edit, struct text *path)
 		if ((what & (EDIT_ADDED | EDIT_TYPE | EDIT_SIDECAR)) != 0)
 			keep_file(fs, node, INODE_SIDECAR, path->bytes);
 	}
+	if (text_check(path, NULL) == 0 && (what & EDIT_ADDED) != 0 &&
+		node->kind == NODE_DOCUMENT)
+		keep_file(fs, node, INODE_DOCUMENT, path->bytes);
 	fs_own(fs);
 	rc = tree_undo(fs->model->tree, node, ~0u, NULL);
 	if (rc == 0 && (what & EDIT_REMOVED) != 0 && node->kind == NODE_TENSOR)
@@ -166,7 +169,8 @@ void pending_give_up(struct fs *fs, const struct error *err)
 	}
 }
 
-/* Tensors that were unlinked though something stands in the way of removing them. */
+/* What was unlinked and is not removed so far: tensors, where something stands in the
+ * way, and documents, which many editors write anew. */
 struct unlinked {
 	struct node **nodes;
 	size_t n, room;
@@ -179,7 +183,8 @@ static void note_unlinked(
 	struct node **bigger;
 
 	if (place_find(fs, entry->folder, entry->name, &place, NULL) < 0 ||
-		place.node == NULL || place.kind != INODE_BIN || place.removed)
+		place.node == NULL || place.removed ||
+		(place.kind != INODE_BIN && place.kind != INODE_DOCUMENT))
 		return;
 	if (unlinked->n == unlinked->room) {
 		unlinked->room = unlinked->room != 0 ? unlinked->room * 2 : 16;
@@ -307,7 +312,9 @@ int pending_bring_back(struct fs *fs, struct error *err)
 
 		tree_path(unlinked.nodes[i], &path);
 		text_puts(&path, ".bin");
-		if (remove_check(fs, unlinked.nodes[i], &why) == 0 || path.failed)
+		/* A document is back without a word. */
+		if (unlinked.nodes[i]->kind != NODE_TENSOR || path.failed ||
+			remove_check(fs, unlinked.nodes[i], &why) == 0)
 			continue;
 		refuse_log(fs, path.bytes, why.text);
 		rc = error_set(err, EOPNOTSUPP, "%s: %s", path.bytes, why.text);

@@ -159,6 +159,16 @@ bool place_half(struct fs *fs, struct inode *folder, const char *name)
 	       names_canonical(name, len, fs->model->tree->separator, NAMES_STEM);
 }
 
+bool place_document(struct fs *fs, struct inode *folder, const char *name)
+{
+	enum inode_kind kind;
+	size_t len = place_stem(name, &kind);
+
+	return (fs->model->decoder->flags & DECODER_DOCUMENTS) != 0 &&
+	       kind == INODE_SIDECAR && place_grows(fs, folder, NULL) &&
+	       !names_canonical(name, len, fs->model->tree->separator, NAMES_STEM);
+}
+
 static bool child_visible(struct fs *fs, struct inode *folder, struct node *child)
 {
 	struct entry *entry;

@@ -41,6 +41,9 @@ size_t place_stem(const char *name, enum inode_kind *kind);
 bool place_grows(struct fs *fs, struct inode *folder, struct inode **above);
 /* Whether a name can be one of a tensor's files here (place_grows and canonical). */
 bool place_half(struct fs *fs, struct inode *folder, const char *name);
+/* Whether a document of that name, which is not there, might be added here: it is no
+ * tensor's, and the format adds some. Then check() says. */
+bool place_document(struct fs *fs, struct inode *folder, const char *name);
 /* Whether nothing can be seen in the folder. */
 bool place_empty(struct fs *fs, struct inode *folder);
 

@@ -135,6 +135,31 @@ int remove_tensor(struct fs *fs, const struct place *place, struct error *err)
 	return rc;
 }
 
+/* A link or a document leaves the tree. */
+static int remove_single(struct fs *fs, const struct place *place, struct error *err)
+{
+	AUTO_BLOB *bytes = NULL;
+	struct inode *inode;
+	int rc = remove_check(fs, place->node, err);
+
+	if (rc < 0)
+		return rc;
+	fs_own(fs);
+	inode = inode_of(fs, place->node, place->kind);
+	if (place->kind == INODE_DOCUMENT)
+		bytes = bytes_of(fs, place->node, place->kind);
+	rc = tree_remove(fs->model->tree, place->node, err);
+	if (rc == 0 && inode != NULL) {
+		inode_detach(fs, inode, bytes);
+		bytes = NULL;
+		inode->flags |= INODE_GONE;
+		inode_drop(fs, inode);
+	}
+	fs_unlock(fs);
+	saver_defer(fs);
+	return rc;
+}
+
 int remove_hidden(struct fs *fs, struct node *node, struct error *err)
 {
 	struct inode *folder;
@@ -142,7 +167,7 @@ int remove_hidden(struct fs *fs, struct node *node, struct error *err)
 	AUTO_TEXT name = {0};
 	int rc = remove_check(fs, node, err);
 
-	text_printf(&name, "%s.bin", node->name);
+	text_printf(&name, "%s%s", node->name, node->kind == NODE_TENSOR ? ".bin" : "");
 	if (rc == 0)
 		rc = text_check(&name, err);
 	if (rc < 0)
@@ -152,7 +177,8 @@ int remove_hidden(struct fs *fs, struct node *node, struct error *err)
 	rc = folder != NULL ? place_find(fs, folder, name.bytes, &place, err) : -ENOENT;
 	fs_unlock(fs);
 	if (rc == 0)
-		rc = remove_tensor(fs, &place, err);
+		rc = node->kind == NODE_TENSOR ? remove_tensor(fs, &place, err)
+					       : remove_single(fs, &place, err);
 	if (rc < 0)
 		return rc;
 	fs_own(fs);
@@ -162,26 +188,6 @@ int remove_hidden(struct fs *fs, struct node *node, struct error *err)
 }
 
 /* Unlinking. */
-
-static int unlink_link(struct fs *fs, const struct place *place, struct error *err)
-{
-	struct inode *inode;
-	int rc = remove_check(fs, place->node, err);
-
-	if (rc < 0)
-		return rc;
-	fs_own(fs);
-	inode = inode_of(fs, place->node, INODE_LINK);
-	rc = tree_remove(fs->model->tree, place->node, err);
-	if (rc == 0 && inode != NULL) {
-		inode_detach(fs, inode, NULL);
-		inode->flags |= INODE_GONE;
-		inode_drop(fs, inode);
-	}
-	fs_unlock(fs);
-	saver_defer(fs);
-	return rc;
-}
 
 static int may_unlink(struct fs *fs, const struct place *place)
 {
@@ -205,7 +211,7 @@ static int unlink_place(struct fs *fs, const struct place *place, struct error *
 	int rc;
 
 	if (!scratch && place->kind == INODE_LINK)
-		return unlink_link(fs, place, err);
+		return remove_single(fs, place, err);
 	if (!scratch && remove_is_main(place)) {
 		rc = remove_check(fs, place->node, err);
 		/* tar, unzip and mv remove what they write next. If nobody does, it is

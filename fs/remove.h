@@ -25,8 +25,9 @@ int remove_check(struct fs *fs, struct node *node, struct error *err);
  * where somebody may read them still. In the saver, without the lock.
  */
 int remove_tensor(struct fs *fs, const struct place *place, struct error *err);
-/* The same for a tensor whose .bin is hidden: it was unlinked when something stood in the
- * way. -EOPNOTSUPP with the reason where it still does. */
+/* The same for a tensor whose .bin is hidden, since it was unlinked when something stood
+ * in the way; and for a document that was unlinked. -EOPNOTSUPP with the reason where it
+ * still does. */
 int remove_hidden(struct fs *fs, struct node *node, struct error *err);
 /* What the sidecar says becomes a scratch file at its old name; `bytes` is
  * taken. Exclusively. */

@@ -19,6 +19,7 @@
 #include "fs/place.h"
 #include "fs/refuse.h"
 #include "fs/remove.h"
+#include "fs/save.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -76,8 +77,11 @@ static int move_scratch(struct fs *fs, struct move *move)
 	rc = pair_save(fs, move->inode, false);
 	if (rc == 0 || move->inode->node != NULL)
 		return rc;
-	/* Refused as one half of a tensor: it stays where it was. */
+	/* Refused as one half of a tensor, or a document: it stays where and what it was.
+	 */
 	fs_own(fs);
+	save_stand(move->inode);
+	move->inode->desk->verdict = 0;
 	(void)entry_set(fs, move->from.folder, move->from.name, move->inode);
 	fs_unlock(fs);
 	return rc;

@@ -74,7 +74,8 @@ struct change {
 	unsigned what;	     /* one of EDIT_ADDED, _REMOVED, _MOVED, _TYPE, _SIDECAR; 0: a
 				document */
 	struct node *node;   /* NULL for ADDED */
-	struct node *parent; /* ADDED, MOVED: the folder it goes to */
+	struct node *parent; /* ADDED, MOVED: the folder it goes to; of a document NULL
+			      * for one that is to be added itself */
 	const char *name;    /* ADDED, MOVED: component or stem */
 	enum node_kind kind; /* ADDED */
 	const struct tensor *type; /* ADDED (of a tensor), TYPE */
@@ -88,11 +89,12 @@ struct change {
 };
 
 enum decoder_flags {
-	DECODER_PATCHES = 1, /* a span's bytes carry no checksum elsewhere: same-size
-				contents are written over without encode() */
-	DECODER_FOLDERS = 2, /* folders are objects of their own: mkdir adds one, rmdir
-				removes it */
-	DECODER_RESIZES = 4, /* shape edits may change the number of bytes */
+	DECODER_PATCHES = 1,   /* a span's bytes carry no checksum elsewhere: same-size
+				  contents are written over without encode() */
+	DECODER_FOLDERS = 2,   /* folders are objects of their own: mkdir adds one, rmdir
+				  removes it */
+	DECODER_DOCUMENTS = 8, /* documents can be added: check() says which, and where */
+	DECODER_RESIZES = 4,   /* shape edits may change the number of bytes */
 };
 
 struct decoder {

@@ -216,6 +216,10 @@ int tree_add_folder(struct tree *tree, struct node *parent, const char *name,
 	struct node **out, struct error *err);
 int tree_add_tensor(struct tree *tree, struct node *parent, const char *stem,
 	struct tensor *type, struct blob *content, struct node **out, struct error *err);
+/* A document of a value of its own, "{}" so far. Undone or removed it takes the value's
+ * edit with it. */
+int tree_add_document(struct tree *tree, struct node *parent, const char *name,
+	struct node **out, struct error *err);
 /* The node leaves its parent; what was in the container stays known through tree->edits.
  * A folder takes all below with it: each tensor, document, link and NODE_OBJECT folder
  * gets an edit of its own, plain folders get none. Lazy folders must have been filled. */

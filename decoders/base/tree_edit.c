@@ -170,6 +170,22 @@ int tree_add_tensor(struct tree *tree, struct node *parent, const char *stem,
 	return 0;
 }
 
+int tree_add_document(struct tree *tree, struct node *parent, const char *name,
+	struct node **out, struct error *err)
+{
+	struct value *value;
+	int rc = tree_value(tree, 0, &value, err);
+
+	if (rc == 0) {
+		value->text = strdup("{}");
+		value->len = 2;
+		rc = value->text == NULL ? no_memory(err) : 0;
+	}
+	if (rc == 0)
+		rc = tree_document(tree, parent, name, value, "", NULL, out, err);
+	return rc < 0 ? rc : add(tree, *out, err);
+}
+
 /* Removing. */
 
 /* Whether the container knows the node by itself. */
@@ -194,6 +210,8 @@ static void mark(struct tree *tree, struct node *node)
 	struct place place = place_of(node);
 
 	if (has(node, EDIT_ADDED)) {
+		if (node->kind == NODE_DOCUMENT)
+			tree_set_value(node->view->value, NULL, 0);
 		drop_edit(tree, node);
 	} else if (counts(node)) {
 		drop_content(node->edit, node->edit->what);

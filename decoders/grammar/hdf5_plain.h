@@ -17,6 +17,7 @@ struct plan;
 struct text;
 
 #define HDF5_SEPARATOR '/'
+#define HDF5_ATTRIBUTES "attributes.json" /* of a group */
 
 /* A soft link: its node (one of two for a tensor), and what it leads to in the container.
  */

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TRIAL "weightfs tries this" /* a dataset that is made and dropped */
+#define TRIAL "weightfs tries this" /* a dataset or group that is made and dropped */
 
 static struct hdf5 *hdf5_of(const struct model *model)
 {
@@ -36,6 +36,8 @@ static int check_document(
 	struct model *model, const struct change *change, struct error *err)
 {
 	uint32_t object = (uint32_t)change->value->origin;
+	const struct node *node =
+		change->value->views != NULL ? change->value->views->node : NULL;
 	/* The saved text where there is one: messages then have its lines. */
 	bool saved = change->document != NULL;
 	const char *text = saved ? change->document : change->edited;
@@ -48,6 +50,11 @@ static int check_document(
 			"expected some attributes, found none: remove the file to remove "
 			"them all");
 	rc = hdf5_edit_open(&edit, hdf5_of(model), model->pool, err);
+	if (object == 0 && node != NULL) /* an added document */
+		object = hdf5_plain_object(model, node->parent);
+	if (rc == 0 && object == 0)
+		rc = hdf5_edit_group(
+			edit, HDF5_ROOT, TRIAL, sizeof TRIAL - 1, &object, err);
 	if (rc == 0)
 		rc = hdf5_edit_attributes(edit, object, NULL, text, len, err);
 	return rc;
@@ -162,10 +169,26 @@ static int check_name(const struct change *change, enum node_kind kind, struct e
 	return hdf5_plain_name(change->parent, change->name, kind, &name, NULL, err);
 }
 
+/* A group that has no attributes yet may get some; the root's are metadata.json. */
+static int check_added_document(const struct change *change, struct error *err)
+{
+	const struct node *group = change->parent;
+
+	if (strcmp(change->name, HDF5_ATTRIBUTES) == 0 &&
+		(group == NULL ||
+			((group->flags & NODE_GROWS) != 0 && group->origin != HDF5_ROOT &&
+				!hdf5_plain_continued(group))))
+		return 0;
+	return error_set(
+		err, EOPNOTSUPP, "only a group can get a document, its " HDF5_ATTRIBUTES);
+}
+
 static int check_added(const struct change *change, struct error *err)
 {
 	int rc;
 
+	if (change->kind == NODE_DOCUMENT)
+		return check_added_document(change, err);
 	if (change->kind != NODE_FOLDER && change->kind != NODE_TENSOR)
 		return error_set(err, EOPNOTSUPP,
 			"only tensors and groups can be added to an HDF5 file");

@@ -309,6 +309,7 @@ static int write_value(struct encoding *e, const struct value *value, struct err
 	const char *text = value->edited;
 	size_t len = value->edited_len;
 	AUTO_TEXT path = {0};
+	uint32_t object;
 	int rc;
 
 	if (node == NULL)
@@ -321,7 +322,10 @@ static int write_value(struct encoding *e, const struct value *value, struct err
 	}
 	if (text == NULL)
 		return 0;
-	rc = hdf5_edit_attributes(e->edit, (uint32_t)value->origin, NULL, text, len, err);
+	object =
+		value->origin != 0 ? (uint32_t)value->origin : object_of(e, node->parent);
+	rc = object == 0 ? error_set(err, EOPNOTSUPP, "the folder around it is no group")
+			 : hdf5_edit_attributes(e->edit, object, NULL, text, len, err);
 	if (rc == 0)
 		return 0;
 	tree_path(node, &path);

@@ -68,6 +68,28 @@ static struct tree *small(void)
 	return tree;
 }
 
+static void adding_documents(void)
+{
+	AUTO_TREE *tree = small();
+	struct node *folder = NULL, *node = NULL, *again = NULL;
+
+	unit_begin("a document that is added goes with its value's edit");
+	CHECK_INT(tree_add_folder(tree, tree->root, "n", &folder, NULL), 0);
+	CHECK_INT(tree_add_document(tree, folder, "d.json", &node, NULL), 0);
+	CHECK_INT(tree_add_document(tree, folder, "d.json", &again, NULL), -EEXIST);
+	tree_set_value(node->view->value, strdup("{\"a\": 1}"), 8);
+	CHECK(tree_child(folder, "d.json", 6) == node && !tree_clean(tree));
+	CHECK_INT(tree_undo(tree, node, EDIT_ADDED, NULL), 0);
+	CHECK(tree_child(folder, "d.json", 6) == NULL);
+	CHECK_INT(tree_undo(tree, folder, EDIT_ADDED, NULL), 0);
+	CHECK(tree_clean(tree));
+	CHECK_INT(tree_add_folder(tree, tree->root, "n", &folder, NULL), 0);
+	CHECK_INT(tree_add_document(tree, folder, "d.json", &node, NULL), 0);
+	tree_set_value(node->view->value, strdup("{\"a\": 1}"), 8);
+	CHECK_INT(tree_remove(tree, folder, NULL), 0);
+	CHECK(tree_clean(tree));
+}
+
 static void adding(void)
 {
 	AUTO_TREE *tree = small();
@@ -430,6 +452,7 @@ static void anything(void)
 int main(void)
 {
 	adding();
+	adding_documents();
 	removing();
 	taken();
 	moving();
