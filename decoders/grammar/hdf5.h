@@ -58,6 +58,7 @@ struct hdf5_object {
 	uint32_t n_names;      /* hard links that lead here */
 	uint32_t n_attributes; /* GROUP; else not counted */
 	uint64_t address;
+	bool sound;	   /* its elements of variable length were looked at */
 	const char *error; /* DAMAGED: why; GROUP: why its list breaks off */
 };
 

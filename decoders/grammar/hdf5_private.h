@@ -129,6 +129,10 @@ int hdf5_shared_type(struct hdf5_image *image, const unsigned char *bytes, size_
 int hdf5_check_object(struct hdf5_image *image, uint64_t address, struct error *err);
 /* All objects of a file together take time in proportion to its size. False: too much. */
 bool hdf5_step(struct hdf5_image *image, uint64_t n);
+/* Gives back the steps taken since `looked` was read from the image: what may be asked
+ * for again and again, as long as the file is open, must not use them up. No step comes
+ * back once there were too many. */
+void hdf5_steps_back(struct hdf5_image *image, uint64_t looked);
 /* A part of it: whether the indexes that an object names are of its kind. */
 int hdf5_check_indexes(struct hdf5_image *image, uint64_t address, struct error *err);
 /* How the chunks of a dataset are found, and where that begins. */

@@ -168,28 +168,46 @@ static int check_chunks(struct stored *stored, hid_t dcpl, struct error *err)
 	return check_each_chunk(stored, &c, err);
 }
 
+static int check_stored(struct stored *stored, uint64_t address, struct error *err)
+{
+	AUTO_HID dcpl = H5Dget_create_plist(stored->dataset);
+	int rc = dcpl < 0 ? hdf5_fail_locked(err, EIO, "dataset cannot be read")
+			  : read_header(stored, address, err);
+
+	if (rc < 0)
+		return rc;
+	switch (H5Pget_layout(dcpl)) {
+	case H5D_CONTIGUOUS:
+		return H5Dget_storage_size(stored->dataset) > 0
+			       ? check_linear(stored, err)
+			       : 0;
+	case H5D_COMPACT: return check_compact(stored, err);
+	case H5D_CHUNKED: return check_chunks(stored, dcpl, err);
+	default: return 0;
+	}
+}
+
+/* Once is enough, as the file does not change while it is open. What is refused is asked
+ * for again. */
 int hdf5_check_values_locked(
 	struct hdf5 *hdf5, hid_t dataset, uint64_t n, struct error *err)
 {
 	__attribute__((cleanup(stored_done))) struct stored stored = {
 		.hdf5 = hdf5, .dataset = dataset, .n = n};
-	AUTO_HID dcpl = H5Dget_create_plist(dataset);
+	uint64_t looked = hdf5->image.looked;
 	H5O_info_t info;
+	uint32_t object;
 	int rc;
 
-	if (dcpl < 0 || H5Oget_info2(dataset, &info, H5O_INFO_BASIC) < 0)
+	if (H5Oget_info2(dataset, &info, H5O_INFO_BASIC) < 0)
 		return hdf5_fail_locked(err, EIO, "dataset cannot be read");
+	object = hdf5_at_address(hdf5, info.addr);
 	/* What an edit has made itself is not in the file yet. */
-	if (n == 0 || hdf5_at_address(hdf5, info.addr) == 0)
+	if (n == 0 || object == 0 || hdf5->objects[object].sound)
 		return 0;
-	rc = read_header(&stored, info.addr, err);
+	rc = check_stored(&stored, info.addr, err);
+	hdf5->objects[object].sound = rc == 0;
 	if (rc < 0)
-		return rc;
-	switch (H5Pget_layout(dcpl)) {
-	case H5D_CONTIGUOUS:
-		return H5Dget_storage_size(dataset) > 0 ? check_linear(&stored, err) : 0;
-	case H5D_COMPACT: return check_compact(&stored, err);
-	case H5D_CHUNKED: return check_chunks(&stored, dcpl, err);
-	default: return 0;
-	}
+		hdf5_steps_back(&hdf5->image, looked);
+	return rc;
 }

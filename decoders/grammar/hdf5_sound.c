@@ -76,6 +76,12 @@ bool hdf5_step(struct hdf5_image *image, uint64_t n)
 	       image->size + STEPS_FREE / STEPS_PER_BYTE;
 }
 
+void hdf5_steps_back(struct hdf5_image *image, uint64_t looked)
+{
+	if (hdf5_step(image, 0))
+		image->looked = looked;
+}
+
 static bool step(const struct look *l, uint64_t n)
 {
 	return hdf5_step(l->image, n);

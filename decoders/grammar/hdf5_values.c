@@ -232,9 +232,13 @@ void hdf5_values_put_locked(
 	const struct hdf5_values *values, const void *elements, struct text *text)
 {
 	struct out out = {values->hdf5, text, 0};
+	struct hdf5_image *image = values->hdf5 != NULL ? &values->hdf5->image : NULL;
 	const unsigned char *at = elements;
+	uint64_t looked = image != NULL ? image->looked : 0;
 
 	put_list(&out, values->type, values->dims, values->rank, &at);
+	if (image != NULL)
+		hdf5_steps_back(image, looked);
 }
 
 static int refuse(const struct in *in, json_value v, int code, const char *expected)
