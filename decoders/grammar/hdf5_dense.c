@@ -1,12 +1,14 @@
 /*
- * hdf5_dense: attributes that an object's header has no room for, without libhdf5.
+ * hdf5_dense: attributes and links that an object's header has no room for, without
+ * libhdf5.
  *
  *	"BTHD" 0 type | node, u32 | record, u16 | depth, u16 | 2 | root | records, u16
  *	node: "BTIN" or "BTLF" 0 type | records | below: address, records, [all records]
- *	record: place in the heap, 8 bytes | flags | order, u32 | [hash of the name]
+ *	attribute: place in the heap, 8 bytes | flags | order, u32 | [hash of the name]
+ *	link: hash of the name, u32, or order, 8 bytes | place in the heap, 7 bytes
  *
- *	"FRHP" 0 | 8, u16 | filters, u16 | flags | most bytes, u32 | ... | table
- *	table: columns, u16 | first | largest direct | bits, u16 | 2 | root | rows, u16
+ *	"FRHP" 0 | bytes of a place, u16 | filters, u16 | flags | most bytes, u32 | ... |
+ *table table: columns, u16 | first | largest direct | bits, u16 | 2 | root | rows, u16
  *	place: kind | offset and length, in one of its blocks; or the number in a tree
  *
  * The blocks of a heap double in size: those of a row are as large as all rows above it.
@@ -24,13 +26,22 @@
 #define NODE_PREFIX 6
 #define NODE_AROUND 10 /* its checksum, too */
 #define HEAP_HEAD 160  /* the most that it takes */
-#define PLACE_LEN 8
 #define STEP_BYTES 64
 #define DIRECT_BITS_MAX 31
-#define BY_NAME 8
-#define BY_ORDER 9
 #define BY_NUMBER 1 /* of huge objects */
-#define SHARED 2    /* flags of a record */
+#define SHARED 2    /* flags of an attribute's record */
+
+/* How one kind is found. */
+struct kind {
+	unsigned by_name, by_order; /* types of trees */
+	size_t place_len, order_len;
+	size_t record, record_order; /* bytes of one */
+	size_t place_at, place_at_order;
+	bool flags; /* behind the place */
+};
+
+static const struct kind attributes = {8, 9, 8, 2, 17, 13, 0, 0, true};
+static const struct kind links = {5, 6, 7, 8, 11, 15, 4, 8, false};
 
 typedef int (*record_fn)(void *arg, const unsigned char *record);
 
@@ -47,6 +58,8 @@ struct index {
 
 struct dense {
 	struct hdf5_image *image;
+	const struct kind *kind;
+	size_t place_at; /* in a record of the tree at hand */
 	hdf5_bytes_fn fn;
 	void *arg;
 	struct error *err;
@@ -70,9 +83,9 @@ static int read_bytes(struct hdf5_image *image, uint64_t address, unsigned char 
 
 	if (__builtin_add_overflow(address, image->base, &off) || off > image->size ||
 		len > image->size - off)
-		return unsound(err, "attributes beyond the end of the file");
+		return unsound(err, "attributes or links beyond the end of the file");
 	if (!hdf5_step(image, 1 + len / STEP_BYTES))
-		return unsound(err, "attributes that are referred to too often");
+		return unsound(err, "attributes or links that are referred to too often");
 	return hdf5_image_read(image, off, buf, len, err);
 }
 
@@ -122,7 +135,8 @@ static int walk_node(struct index *t, uint64_t address, uint64_t n, unsigned hei
 			       node[5] != t->type ||
 			       n > (t->node - NODE_AROUND) / (t->record + below) ||
 			       n * (t->record + below) + below > t->node - NODE_AROUND))
-		rc = unsound(t->err, "an index of attributes that does not add up");
+		rc = unsound(
+			t->err, "an index of attributes or links that does not add up");
 	for (uint64_t i = 0; rc == 0 && i < n; i++)
 		rc = t->fn(t->arg, node + NODE_PREFIX + i * t->record);
 	if (rc == 0 && height > 0)
@@ -170,7 +184,8 @@ static int walk_tree(struct index *t, uint64_t address)
 	depth = (unsigned)hdf5_little(head + 12, 2);
 	if (memcmp(head, "BTHD", 5) != 0 || head[5] != t->type ||
 		hdf5_little(head + 10, 2) != t->record || !measure(t, depth))
-		return unsound(t->err, "an index of attributes that does not add up");
+		return unsound(
+			t->err, "an index of attributes or links that does not add up");
 	if (is_nowhere(t->image, hdf5_little(head + 16, width)))
 		return 0;
 	return walk_node(t, hdf5_little(head + 16, width),
@@ -210,19 +225,22 @@ static int open_heap(struct dense *d, uint64_t address)
 
 	if (rc < 0)
 		return rc;
-	if (memcmp(head, "FRHP", 5) != 0 || hdf5_little(head + 5, 2) != PLACE_LEN ||
+	if (memcmp(head, "FRHP", 5) != 0 ||
+		hdf5_little(head + 5, 2) != d->kind->place_len ||
 		!take_table(d, head + table))
-		return unsound(d->err, "a heap of attributes that does not add up");
+		return unsound(
+			d->err, "a heap of attributes or links that does not add up");
 	if (hdf5_little(head + 7, 2) != 0)
 		return error_set(d->err, EOPNOTSUPP,
-			"attributes in a heap with filters are not supported");
+			"attributes or links in a heap with filters are not supported");
 	d->huge = hdf5_little(head + 14 + l, a);
 	by_direct = (d->direct_bits + 7) / 8;
 	by_most = log2_of(hdf5_little(head + 10, 4)) / 8 + 1;
 	d->length_width = by_direct < by_most ? by_direct : by_most;
-	return 1 + d->offset_width + d->length_width <= PLACE_LEN
+	return 1 + d->offset_width + d->length_width <= d->kind->place_len
 		       ? 0
-		       : unsound(d->err, "a heap of attributes that does not add up");
+		       : unsound(d->err,
+				 "a heap of attributes or links that does not add up");
 }
 
 /* The row of a block, and what is above it; `off` then counts from that row. */
@@ -249,7 +267,8 @@ static int find_managed(struct dense *d, uint64_t off, uint64_t len, uint64_t *a
 		unsigned row = find_row(d, &off, &bits);
 
 		if (row >= rows)
-			return unsound(d->err, "an attribute beyond the end of its heap");
+			return unsound(d->err,
+				"an attribute or link beyond the end of its heap");
 		int rc = read_bytes(d->image,
 			at + head +
 				(((uint64_t)row << d->columns_bits) + (off >> bits)) *
@@ -264,9 +283,10 @@ static int find_managed(struct dense *d, uint64_t off, uint64_t len, uint64_t *a
 			       : bits - d->first_bits - d->columns_bits + 1;
 	}
 	if (off >> bits != 0 || len > (UINT64_C(1) << bits) - off)
-		return unsound(d->err, "an attribute beyond the end of its heap");
+		return unsound(d->err, "an attribute or link beyond the end of its heap");
 	return __builtin_add_overflow(at, off, address)
-		       ? unsound(d->err, "an attribute beyond the end of its heap")
+		       ? unsound(d->err,
+				 "an attribute or link beyond the end of its heap")
 		       : 0;
 }
 
@@ -295,15 +315,15 @@ static int find_huge(struct dense *d, uint64_t number)
 		.err = d->err};
 	int rc;
 
-	if (a + l < PLACE_LEN)
+	if (a + l < d->kind->place_len)
 		return error_set(d->err, EOPNOTSUPP,
-			"large attributes in a file of small addresses are not "
+			"large attributes or links in a file of small addresses are not "
 			"supported");
 	d->number = number;
 	d->found = false;
 	rc = walk_tree(&tree, d->huge);
 	if (rc == 0 && !d->found)
-		rc = unsound(d->err, "a large attribute that is not in its heap");
+		rc = unsound(d->err, "a large attribute or link that is not in its heap");
 	return rc;
 }
 
@@ -314,25 +334,25 @@ static int find_object(struct dense *d, const unsigned char *place)
 		d->len = hdf5_little(place + 1 + d->offset_width, d->length_width);
 		return find_managed(
 			d, hdf5_little(place + 1, d->offset_width), d->len, &d->at);
-	case 0x10: return find_huge(d, hdf5_little(place + 1, PLACE_LEN - 1));
-	default: return unsound(d->err, "an attribute in no place of its heap");
+	case 0x10: return find_huge(d, hdf5_little(place + 1, d->kind->place_len - 1));
+	default: return unsound(d->err, "an attribute or link in no place of its heap");
 	}
 }
 
-static int take_attribute(void *arg, const unsigned char *record)
+static int take_record(void *arg, const unsigned char *record)
 {
 	struct dense *d = arg;
 	unsigned char *bytes;
 	int rc;
 
-	if ((record[PLACE_LEN] & SHARED) != 0)
+	if (d->kind->flags && (record[d->kind->place_len] & SHARED) != 0)
 		return error_set(d->err, EOPNOTSUPP,
 			"attributes that objects share are not supported");
-	rc = find_object(d, record);
+	rc = find_object(d, record + d->place_at);
 	if (rc < 0)
 		return rc;
 	if (d->len > d->image->size)
-		return unsound(d->err, "attributes beyond the end of the file");
+		return unsound(d->err, "attributes or links beyond the end of the file");
 	bytes = malloc(d->len + 1);
 	rc = bytes == NULL ? error_set(d->err, ENOMEM, "not enough memory")
 			   : read_bytes(d->image, d->at, bytes, d->len, d->err);
@@ -342,41 +362,59 @@ static int take_attribute(void *arg, const unsigned char *record)
 	return rc;
 }
 
-static int walk_attributes(struct dense *d, uint64_t address, unsigned type)
+static int walk_index(struct dense *d, uint64_t address, bool by_order)
 {
+	const struct kind *k = d->kind;
 	struct index tree = {.image = d->image,
-		.type = type,
-		.record = type == BY_NAME ? 17 : 13,
-		.fn = take_attribute,
+		.type = by_order ? k->by_order : k->by_name,
+		.record = by_order ? k->record_order : k->record,
+		.fn = take_record,
 		.arg = d,
 		.err = d->err};
 
+	d->place_at = by_order ? k->place_at_order : k->place_at;
 	return is_nowhere(d->image, address) ? 0 : walk_tree(&tree, address);
 }
 
 /* version | flags | [highest order] | heap | tree by name | [tree by order] */
-int hdf5_dense_attributes(struct hdf5_image *image, const struct hdf5_message *m,
-	hdf5_bytes_fn fn, void *arg, struct error *err)
+static int walk_dense(struct dense *d, const struct hdf5_message *m)
 {
-	struct dense d = {.image = image, .fn = fn, .arg = arg, .err = err};
-	size_t width = image->address_size, at;
+	size_t width = d->image->address_size, at;
 	bool ordered;
 	int rc;
 
 	if (m->len < 2)
-		return unsound(err, "a list of attributes that is cut off");
+		return unsound(d->err, "a list of attributes or links that is cut off");
 	ordered = (m->bytes[1] & 2) != 0;
-	at = (m->bytes[1] & 1) != 0 ? 4 : 2;
+	at = 2 + ((m->bytes[1] & 1) != 0 ? d->kind->order_len : 0);
 	if (m->len < at + (ordered ? 3 : 2) * width)
-		return unsound(err, "a list of attributes that is cut off");
-	if (is_nowhere(image, hdf5_little(m->bytes + at, width)))
+		return unsound(d->err, "a list of attributes or links that is cut off");
+	if (is_nowhere(d->image, hdf5_little(m->bytes + at, width)))
 		return 0;
-	rc = open_heap(&d, hdf5_little(m->bytes + at, width));
+	rc = open_heap(d, hdf5_little(m->bytes + at, width));
 	at += width;
 	if (rc == 0)
-		rc = walk_attributes(&d, hdf5_little(m->bytes + at, width), BY_NAME);
+		rc = walk_index(d, hdf5_little(m->bytes + at, width), false);
 	at += width;
 	if (rc == 0 && ordered)
-		rc = walk_attributes(&d, hdf5_little(m->bytes + at, width), BY_ORDER);
+		rc = walk_index(d, hdf5_little(m->bytes + at, width), true);
 	return rc;
+}
+
+int hdf5_dense_attributes(struct hdf5_image *image, const struct hdf5_message *m,
+	hdf5_bytes_fn fn, void *arg, struct error *err)
+{
+	struct dense d = {
+		.image = image, .kind = &attributes, .fn = fn, .arg = arg, .err = err};
+
+	return walk_dense(&d, m);
+}
+
+int hdf5_dense_links(struct hdf5_image *image, const struct hdf5_message *m,
+	hdf5_bytes_fn fn, void *arg, struct error *err)
+{
+	struct dense d = {
+		.image = image, .kind = &links, .fn = fn, .arg = arg, .err = err};
+
+	return walk_dense(&d, m);
 }

@@ -16,7 +16,6 @@
 #include <string.h>
 
 #define MESSAGE_SPACE 0x01
-#define MESSAGE_LINKS 0x02
 #define CHUNKED 2
 #define RANK_MAX 33 /* with the bytes of an element */
 #define HAS_LIMITS 1
@@ -163,7 +162,7 @@ static int take_message(void *arg, const struct hdf5_message *m, struct error *e
 	case MESSAGE_SPACE: take_space(c, m); return 0;
 	case HDF5_MESSAGE_LAYOUT: take_layout(c, m); return 0;
 	case HDF5_MESSAGE_FILTERS: c->filtered = m->len > 1 && m->bytes[1] > 0; return 0;
-	case MESSAGE_LINKS: return check_trees(c, m, 8, LINKS_BY_NAME, err);
+	case HDF5_MESSAGE_LINKS: return check_trees(c, m, 8, LINKS_BY_NAME, err);
 	case HDF5_MESSAGE_ATTRIBUTES:
 		return check_trees(c, m, 2, ATTRIBUTES_BY_NAME, err);
 	default: return 0;

@@ -97,8 +97,10 @@ int hdf5_image_plan(struct hdf5_image *image, struct plan *plan, struct error *e
 
 uint64_t hdf5_little(const unsigned char *bytes, size_t n);
 
-#define HDF5_MESSAGE_TYPE 0x03 /* a datatype */
+#define HDF5_MESSAGE_TYPE 0x03	/* a datatype */
+#define HDF5_MESSAGE_LINKS 0x02 /* where those outside of the header are */
 #define HDF5_MESSAGE_FILL 0x05
+#define HDF5_MESSAGE_LINK 0x06
 #define HDF5_MESSAGE_FILES 0x07 /* external ones */
 #define HDF5_MESSAGE_LAYOUT 0x08
 #define HDF5_MESSAGE_FILTERS 0x0b
@@ -161,6 +163,9 @@ typedef int (*hdf5_bytes_fn)(void *arg, const unsigned char *bytes, size_t len);
 /* Calls `fn` for each attribute that a message HDF5_MESSAGE_ATTRIBUTES leads to (twice
  * where they have two indexes). -EIO where that does not add up. hdf5_dense.c. */
 int hdf5_dense_attributes(struct hdf5_image *image, const struct hdf5_message *m,
+	hdf5_bytes_fn fn, void *arg, struct error *err);
+/* The same for the links of a group, of a message HDF5_MESSAGE_LINKS. */
+int hdf5_dense_links(struct hdf5_image *image, const struct hdf5_message *m,
 	hdf5_bytes_fn fn, void *arg, struct error *err);
 /* A copy of the object with that number in the global heap at an address; the caller
  * frees it. -EIO where there is none. */

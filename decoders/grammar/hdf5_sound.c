@@ -25,6 +25,9 @@
 #define STEP_BYTES 64	    /* of a heap that is read */
 #define SUPERBLOCK_MAX 128
 #define CACHED_GROUP 1
+#define LINK_ORDERED 0x04 /* flags of a link */
+#define LINK_TYPED 0x08
+#define LINK_ENCODED 0x10
 #define MESSAGE_CACHE_IMAGE 0x18
 
 enum type_class {
@@ -503,6 +506,30 @@ static int check_dense(void *arg, const unsigned char *bytes, size_t len)
 	return rc == 0 || l->later ? 0 : error_set(err, -rc, "%s", why.text);
 }
 
+/* 1 | flags | [type] | [order, 8 bytes] | [character set] | length of the name | name |
+ * address of an object; or length, u16, and value */
+static int check_link(void *arg, const unsigned char *bytes, size_t len)
+{
+	struct look *l = arg;
+	struct piece in = {bytes, len};
+	const unsigned char *head = take(&in, 2), *p;
+	unsigned type = 0;
+
+	if (head != NULL && (head[1] & LINK_TYPED) != 0)
+		type = (p = take(&in, 1)) != NULL ? *p : 0;
+	if (head == NULL ||
+		take(&in, ((head[1] & LINK_ORDERED) != 0 ? 8 : 0) +
+				  ((head[1] & LINK_ENCODED) != 0)) == NULL ||
+		(p = take(&in, (size_t)1 << (head[1] & 3))) == NULL ||
+		take(&in, hdf5_little(p, (size_t)1 << (head[1] & 3))) == NULL)
+		return unsound(l, "a link whose name is cut off");
+	if (type == 0)
+		p = take(&in, l->image->address_size);
+	else if ((p = take(&in, 2)) != NULL)
+		p = take(&in, hdf5_little(p, 2));
+	return p != NULL ? 0 : unsound(l, "a link that is cut off");
+}
+
 static int check_message(void *arg, const struct hdf5_message *m, struct error *err)
 {
 	struct look *l = arg;
@@ -514,6 +541,10 @@ static int check_message(void *arg, const struct hdf5_message *m, struct error *
 		return check_group(l, m);
 	if (m->type == HDF5_MESSAGE_ATTRIBUTES)
 		return hdf5_dense_attributes(l->image, m, check_dense, l, l->err);
+	if (m->type == HDF5_MESSAGE_LINKS)
+		return hdf5_dense_links(l->image, m, check_link, l, l->err);
+	if (m->type == HDF5_MESSAGE_LINK)
+		return check_link(l, m->bytes, m->len);
 	if (m->type != HDF5_MESSAGE_ATTRIBUTE || (m->flags & HDF5_MESSAGE_SHARED) != 0)
 		return 0;
 	return check_attribute(l, (struct piece){m->bytes, m->len});
