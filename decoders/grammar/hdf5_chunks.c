@@ -254,8 +254,10 @@ int hdf5_chunks_read(struct hdf5_data *data, uint64_t off, unsigned char *buf, s
 {
 	struct box *box = NULL;
 	struct run run;
-	int rc = 0;
+	int rc = hdf5_stored_check(data, err);
 
+	if (rc < 0)
+		return rc;
 	for (; len > 0; off += run.len, buf += run.len, len -= run.len) {
 		locate(data, off, &run);
 		run.len = run.len < len ? run.len : len;

@@ -293,9 +293,16 @@ struct hdf5_data {
 	unsigned char
 		*memory; /* COMPACT: the elements; FILLED, CHUNKED: the fill value */
 	struct hdf5_chunking chunking;
-	/* CHUNKED, of hdf5_stored.c */
-	int listed;	      /* 1: `stored` has all; -1: it never will; atomic */
-	struct ranges stored; /* numbers, in C order, of chunks that were written */
+	/* CHUNKED, of hdf5_stored.c: whether `stored` has all chunks that were written,
+	 * by their numbers in C order. Atomic. */
+	enum hdf5_listing {
+		HDF5_CHUNKS_UNSEEN,
+		HDF5_CHUNKS_UNASKED, /* by asking for each, if somebody needs it */
+		HDF5_CHUNKS_LISTED,
+		HDF5_CHUNKS_UNKNOWN, /* and will be */
+		HDF5_CHUNKS_DAMAGED,
+	} listing;
+	struct ranges stored;
 };
 
 extern const struct blob_ops hdf5_data_ops;
@@ -327,6 +334,9 @@ void hdf5_cache_free(struct hdf5_cache **cache);
 /* blob_repeats() of a chunked dataset. Outside the lock. */
 bool hdf5_stored_repeats(
 	struct hdf5_data *data, uint64_t off, uint64_t *len, uint64_t *period);
+/* -EIO where libhdf5 would go around in the index of a dataset's chunks. Outside the
+ * lock; to be called before libhdf5 is asked for one. */
+int hdf5_stored_check(struct hdf5_data *data, struct error *err);
 /* Whether it is already known that a chunk was never written. */
 bool hdf5_stored_never(const struct hdf5_data *data, uint64_t number);
 

@@ -2,7 +2,8 @@
  * hdf5_stored: which chunks of a dataset were ever written.
  *
  * libhdf5 1.10 finds one chunk fast and lists all of them slowly, so the index that most
- * files have is walked here, once, when somebody first asks:
+ * files have is walked here, once, when a dataset is first read, and libhdf5 is spared
+ * one that leads around in a circle:
  *
  *	"TREE" 1 | level | entries, u16 | left | right | key | child | key | child ... key
  *	key: bytes, u32 | filters, u32 | place of the first element, u64 each | 0, u64
@@ -31,11 +32,6 @@ struct walk {
 	struct hdf5_image *image;
 	size_t key_len;
 };
-
-static int unsound(void)
-{
-	return error_set(NULL, EIO, "an index of chunks that does not add up");
-}
 
 /* How many chunks there are along a dimension. */
 static uint64_t along(const struct hdf5_chunking *c, unsigned i)
@@ -69,16 +65,16 @@ static int read_node(struct walk *walk, uint64_t off, unsigned level, unsigned c
 		hdf5_image_read(walk->image, off, start, sizeof start, NULL) < 0 ||
 		memcmp(start, "TREE\1", 5) != 0 ||
 		(level == LEVEL_ANY ? start[5] == 255 : start[5] != level))
-		return unsound();
+		return -EIO;
 	*entries = (unsigned)hdf5_little(start + 6, 2);
 	len = head + *entries * (walk->key_len + width) + walk->key_len;
-	if (len > walk->image->size - off ||
-		!hdf5_step(walk->image, 1 + len / STEP_BYTES))
-		return unsound();
+	if (len > walk->image->size - off)
+		return -EIO;
+	if (!hdf5_step(walk->image, 1 + len / STEP_BYTES))
+		return -E2BIG;
 	*out = malloc(len);
-	if (*out == NULL || hdf5_image_read(walk->image, off, *out, len, NULL) < 0)
-		return unsound();
-	return 0;
+	return *out == NULL ? -ENOMEM
+			    : hdf5_image_read(walk->image, off, *out, len, NULL);
 }
 
 /* The level goes down by one a step, so that no tree leads around in a circle. */
@@ -88,7 +84,7 @@ static int walk_node(struct walk *walk, uint64_t address, unsigned level)
 	unsigned char *node = NULL, *at;
 	unsigned entries = 0;
 	uint64_t off;
-	int rc = __builtin_add_overflow(address, walk->image->base, &off) ? unsound() : 0;
+	int rc = __builtin_add_overflow(address, walk->image->base, &off) ? -EIO : 0;
 
 	if (rc == 0)
 		rc = read_node(walk, off, level, &node, &entries);
@@ -147,39 +143,62 @@ static int ask_all_locked(struct hdf5_data *data)
 	return rc;
 }
 
-static int list_locked(struct hdf5_data *data)
+static enum hdf5_listing listed_as(int rc)
+{
+	return rc == 0	    ? HDF5_CHUNKS_LISTED
+	       : rc == -EIO ? HDF5_CHUNKS_DAMAGED
+			    : HDF5_CHUNKS_UNKNOWN;
+}
+
+static enum hdf5_listing list_locked(struct hdf5_data *data, bool asking)
 {
 	uint64_t address = 0;
 
+	if (data->listing == HDF5_CHUNKS_UNASKED)
+		return asking && ask_all_locked(data) == 0 ? HDF5_CHUNKS_LISTED
+							   : HDF5_CHUNKS_UNKNOWN;
 	switch (hdf5_chunk_index(&data->hdf5->image,
 		data->hdf5->objects[data->object].address, &address)) {
-	case HDF5_INDEX_NOWHERE: return 0;
-	case HDF5_INDEX_TREE: return walk_tree(data, address);
-	default: return ask_all_locked(data);
+	case HDF5_INDEX_NOWHERE: return HDF5_CHUNKS_LISTED;
+	case HDF5_INDEX_TREE: return listed_as(walk_tree(data, address));
+	default: return HDF5_CHUNKS_UNASKED;
 	}
 }
 
-/* Whether it is known which chunks were written. */
-static bool is_listed(struct hdf5_data *data)
+static enum hdf5_listing get_listing(const struct hdf5_data *data)
 {
-	int known = __atomic_load_n(&data->listed, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&data->listing, __ATOMIC_ACQUIRE);
+}
 
-	if (known == 0) {
+/* What is not known yet is looked at; with `asking` also where that takes long. */
+static enum hdf5_listing look(struct hdf5_data *data, bool asking)
+{
+	enum hdf5_listing listing = get_listing(data);
+	enum hdf5_listing last = asking ? HDF5_CHUNKS_UNASKED : HDF5_CHUNKS_UNSEEN;
+
+	while (listing <= last) {
 		AUTO_LOCK;
 
-		if (data->listed == 0)
-			__atomic_store_n(&data->listed, list_locked(data) < 0 ? -1 : 1,
+		if (data->listing <= last)
+			__atomic_store_n(&data->listing, list_locked(data, asking),
 				__ATOMIC_RELEASE);
-		known = data->listed;
+		listing = data->listing;
 	}
-	return known > 0;
+	return listing;
+}
+
+int hdf5_stored_check(struct hdf5_data *data, struct error *err)
+{
+	if (look(data, false) == HDF5_CHUNKS_DAMAGED)
+		return error_set(err, EIO, "an index of chunks that does not add up");
+	return 0;
 }
 
 bool hdf5_stored_never(const struct hdf5_data *data, uint64_t number)
 {
 	uint64_t begin, end;
 
-	return __atomic_load_n(&data->listed, __ATOMIC_ACQUIRE) > 0 &&
+	return get_listing(data) == HDF5_CHUNKS_LISTED &&
 	       !(ranges_next(&data->stored, number, &begin, &end) && begin == number);
 }
 
@@ -220,7 +239,7 @@ bool hdf5_stored_repeats(
 	uint64_t size = data->form.size, element = off / size, n = 1, gap = 0;
 	struct slab slab = {.elements = 1, .chunks = 1};
 
-	if (off % size != 0 || !is_listed(data))
+	if (off % size != 0 || look(data, true) != HDF5_CHUNKS_LISTED)
 		return false;
 	for (unsigned i = 0; i < c->rank; i++) {
 		slab.elements *= c->dims[i];
