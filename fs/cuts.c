@@ -48,7 +48,8 @@ static struct cut look(const struct cutting *how, uint64_t off)
 	uint64_t left = how->n - off;
 	struct cut cut = {.off = off, .n = left};
 
-	how->know(how->arg, &cut);
+	if (left >= how->least)
+		how->know(how->arg, &cut);
 	if (cut.n < left)
 		cut.n -= cut.n % how->grain;
 	if (cut.kind != CUT_READ && cut.n >= how->least)
