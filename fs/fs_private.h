@@ -77,6 +77,7 @@ struct fs {
 	/* The log and the refused bytes: under fs->lock. */
 	struct text log;
 	unsigned refusals;
+	unsigned asked; /* of these when a rename with RENAME_NOREPLACE was refused */
 	struct refused *refused;
 
 	struct notifier notifier;

@@ -28,10 +28,9 @@ static bool starts_with_place(const char *reason)
 	return m > 0 && reason[n + 1 + m] == ':';
 }
 
-char *refuse_say(struct fs *fs, const char *path, const char *reason)
+static int put_line(const char *path, const char *reason, struct text *line)
 {
 	char safe[ERROR_TEXT_MAX];
-	AUTO_TEXT line = {0};
 	size_t len;
 
 	if (path == NULL) /* there was no memory for it */
@@ -39,22 +38,53 @@ char *refuse_say(struct fs *fs, const char *path, const char *reason)
 	len = error_escape(safe, sizeof safe, path, strlen(path));
 	/* An encoder's reason may have the path already. */
 	if (len > 0 && strncmp(reason, safe, len) == 0 && reason[len] == ':')
-		text_printf(&line, "%s\n", reason);
+		text_printf(line, "%s\n", reason);
 	else
-		text_printf(&line, "%s:%s%s\n", safe,
-			starts_with_place(reason) ? "" : " ", reason);
-	fs_own(fs);
+		text_printf(line, "%s:%s%s\n", safe, starts_with_place(reason) ? "" : " ",
+			reason);
+	return text_check(line, NULL);
+}
+
+/* Exclusively. */
+static void add_line(struct fs *fs, const struct text *line)
+{
 	fs->refusals++;
-	if (fs->log.len < LOG_MAX && !line.failed)
-		text_put(&fs->log, line.bytes, line.len);
+	if (fs->log.len < LOG_MAX && !line->failed)
+		text_put(&fs->log, line->bytes, line->len);
 	notify_inode(&fs->notifier, fs->log_file->ino);
+}
+
+char *refuse_say(struct fs *fs, const char *path, const char *reason)
+{
+	AUTO_TEXT line = {0};
+	int rc = put_line(path, reason, &line);
+
+	fs_own(fs);
+	add_line(fs, &line);
 	fs_unlock(fs);
-	return line.failed ? NULL : text_take(&line, NULL);
+	return rc < 0 ? NULL : text_take(&line, NULL);
 }
 
 void refuse_log(struct fs *fs, const char *path, const char *reason)
 {
 	free(refuse_say(fs, path, reason));
+}
+
+static bool ends_in(const struct text *log, const struct text *line)
+{
+	return log->len >= line->len &&
+	       memcmp(log->bytes + log->len - line->len, line->bytes, line->len) == 0;
+}
+
+void refuse_log_once(struct fs *fs, const char *path, const char *reason)
+{
+	AUTO_TEXT line = {0};
+	int rc = put_line(path, reason, &line);
+
+	fs_own(fs);
+	if (rc < 0 || !ends_in(&fs->log, &line))
+		add_line(fs, &line);
+	fs_unlock(fs);
 }
 
 /* Where the last line that says this begins; NULL: none does. */

@@ -13,6 +13,8 @@ struct text;
 
 /* Adds the line "PATH:LINE:COL: reason" or "PATH: reason" to the log. Takes the lock. */
 void refuse_log(struct fs *fs, const char *path, const char *reason);
+/* The same, unless that is the last line already. */
+void refuse_log_once(struct fs *fs, const char *path, const char *reason);
 /* The same for a state that stays staged: gives the line (malloc'ed; NULL without
  * memory), which goes when that state is accepted or refused for another reason. */
 char *refuse_say(struct fs *fs, const char *path, const char *reason);

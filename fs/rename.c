@@ -389,6 +389,21 @@ static int find_move(struct fs *fs, struct job *job, struct move *move)
 	return 0;
 }
 
+/* mv(1) asks with RENAME_NOREPLACE, and where that is refused once more without: that is
+ * one refusal. */
+static void log_refusal(
+	struct fs *fs, const struct job *job, const char *path, const char *reason)
+{
+	bool asked = (job->flags & RENAME_NOREPLACE) != 0;
+
+	if (!asked && fs->asked == fs->refusals)
+		refuse_log_once(fs, path, reason);
+	else
+		refuse_log(fs, path, reason);
+	if (asked)
+		fs->asked = fs->refusals;
+}
+
 static int run_rename(struct fs *fs, struct job *job)
 {
 	AUTO_TEXT path = {0};
@@ -413,7 +428,7 @@ static int run_rename(struct fs *fs, struct job *job)
 	if (rc == 0)
 		return 0;
 	if (err.text[0] != '\0')
-		refuse_log(fs, path.bytes, err.text);
+		log_refusal(fs, job, path.bytes, err.text);
 	/* Where it was made and could not be written, the kernel must look again. */
 	notify_entry(&fs->notifier, job->inode->ino, job->name);
 	notify_entry(&fs->notifier, job->other->ino, job->other_name);
