@@ -415,11 +415,11 @@ static int keras_decode(struct model *model, struct error *err)
 	if (keras->shape == SHAPE_NONE)
 		return error_set(err, EINVAL,
 			"expected model_config, layer_names or a group vars, found none");
-	if (hdf5_readonly(keras->hdf5) != NULL)
-		model_set_readonly(model, "%s", hdf5_readonly(keras->hdf5));
 	rc = hdf5_walk(keras->hdf5, &model->damaged, err);
 	if (rc < 0)
 		return rc;
+	if (hdf5_readonly(keras->hdf5) != NULL)
+		model_set_readonly(model, "%s", hdf5_readonly(keras->hdf5));
 	return decode_tree(model, err);
 }
 

@@ -29,6 +29,7 @@
 #define STEP_BYTES 64
 #define DIRECT_BITS_MAX 31
 #define BY_NUMBER 1 /* of huge objects */
+#define MORE 6	    /* bytes of rows and columns, of a section of free blocks */
 #define SHARED 2    /* flags of an attribute's record */
 
 /* How one kind is found. */
@@ -234,6 +235,9 @@ static int open_heap(struct dense *d, uint64_t address)
 		return error_set(d->err, EOPNOTSUPP,
 			"attributes or links in a heap with filters are not supported");
 	d->huge = hdf5_little(head + 14 + l, a);
+	if (!hdf5_space_sound(d->image, hdf5_little(head + 14 + 2 * l + a, a),
+		    d->offset_width + MORE))
+		d->image->space_lies = true;
 	by_direct = (d->direct_bits + 7) / 8;
 	by_most = log2_of(hdf5_little(head + 10, 4)) / 8 + 1;
 	d->length_width = by_direct < by_most ? by_direct : by_most;

@@ -39,8 +39,8 @@ int hdf5_edit_open(struct hdf5_edit **out, struct hdf5 *hdf5, struct spill_pool 
 
 	if (edit == NULL)
 		return no_memory(err);
-	if (hdf5->readonly != NULL)
-		return error_set(err, EROFS, "%s", hdf5->readonly);
+	if (hdf5_readonly(hdf5) != NULL)
+		return error_set(err, EROFS, "%s", hdf5_readonly(hdf5));
 	edit->hdf5 = hdf5_ref(hdf5);
 	rc = hdf5_image_init(&edit->image, hdf5->image.source, pool, err);
 	if (rc < 0)

@@ -251,5 +251,7 @@ void hdf5_unref(struct hdf5 **hdf5)
 
 const char *hdf5_readonly(const struct hdf5 *hdf5)
 {
+	if (hdf5->readonly == NULL && hdf5->image.space_lies)
+		return "its lists of free space do not add up: h5repack makes new ones";
 	return hdf5->readonly;
 }

@@ -76,6 +76,7 @@ struct hdf5_image {
 	size_t length_size;
 	uint64_t asked;	  /* chunks that hdf5_stored.c asked for so far */
 	uint64_t looked;  /* steps that hdf5_check_object() took so far */
+	bool space_lies;  /* a list of free space does not add up */
 	struct error err; /* of the last read or write that failed */
 };
 
@@ -174,6 +175,10 @@ int hdf5_heap_object(struct hdf5_image *image, uint64_t address, uint64_t number
 /* The address of the object that a reference to a region leads to; 0: none. libhdf5 would
  * believe the reference, and then that what it leads to is an object. */
 uint64_t hdf5_region_object(struct hdf5_image *image, const unsigned char *element);
+
+/* Whether a list of free space adds up; `more` are bytes that sections of some classes
+ * have: those of a heap. True where there is none. hdf5_space.c. */
+bool hdf5_space_sound(struct hdf5_image *image, uint64_t address, size_t more);
 
 /* --- hdf5_references.c --- */
 

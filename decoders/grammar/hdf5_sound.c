@@ -28,6 +28,7 @@
 #define LINK_ORDERED 0x04 /* flags of a link */
 #define LINK_TYPED 0x08
 #define LINK_ENCODED 0x10
+#define MESSAGE_SPACES 0x17
 #define MESSAGE_CACHE_IMAGE 0x18
 
 enum type_class {
@@ -578,10 +579,23 @@ static int check_entry(
 	return hdf5_check_object(image, hdf5_little(p + width, width), err);
 }
 
+/* 1 | strategy | 1: lists are kept | smallest | page | u16 | end of the file | lists */
+static void check_spaces(struct hdf5_image *image, const struct hdf5_message *m)
+{
+	size_t width = image->address_size, at = 5 + 2 * image->length_size + width;
+
+	if (m->len < 3 || m->bytes[0] != 1 || m->bytes[2] == 0)
+		return;
+	for (; m->len >= at + width; at += width)
+		if (!hdf5_space_sound(image, hdf5_little(m->bytes + at, width), 0))
+			image->space_lies = true;
+}
+
 static int check_extension_message(
 	void *arg, const struct hdf5_message *m, struct error *err)
 {
-	(void)arg;
+	if (m->type == MESSAGE_SPACES)
+		check_spaces(arg, m);
 	if (m->type == MESSAGE_CACHE_IMAGE)
 		return error_set(err, EOPNOTSUPP,
 			"superblock: an image of the cache, which is not supported");
@@ -597,7 +611,7 @@ static int check_superblock_2(
 	int rc = 0;
 
 	if (extension != none)
-		rc = hdf5_messages(image, extension, check_extension_message, NULL, err);
+		rc = hdf5_messages(image, extension, check_extension_message, image, err);
 	if (rc < 0)
 		return rc;
 	rc = hdf5_check_object(image, hdf5_little(p + 12 + 3 * width, width), err);
