@@ -76,8 +76,9 @@ static int check_tree(
 		return 0;
 	if (head[5] != type)
 		return unsound(err, "an index of another kind");
-	/* libhdf5 divides by the size of a record. */
-	if (hdf5_little(head + 10, 2) == 0 ||
+	/* libhdf5 divides by the size of a record, and takes memory for a node at once.
+	 */
+	if (hdf5_little(head + 10, 2) == 0 || hdf5_little(head + 6, 4) > c->image->size ||
 		hdf5_little(head + 6, 4) < 10 + hdf5_little(head + 10, 2))
 		return unsound(err, "an index whose records do not fit");
 	return 0;
