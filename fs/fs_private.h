@@ -63,7 +63,8 @@ struct fs {
 	pthread_rwlock_t lock;
 	pthread_mutex_t table_lock;
 	struct inode_table inodes;
-	bool absent; /* a name of the tree was taken away (entry_set), and may stand there */
+	bool absent; /* a name of the tree was taken away (entry_set), and may stand there
+		      */
 	struct inode *recent[RECENT]; /* have `content` */
 	unsigned next_recent;
 	uint32_t epoch; /* changes with every edit: cached sizes of older ones are void */
