@@ -16,7 +16,7 @@ import numpy
 
 from edits import sync
 from formats import make_keras
-from testing import Mount, WEIGHTFS, run
+from testing import Mount, TEST_DIR, WEIGHTFS, run
 
 WITHOUT_ELEMENTS = ("config.json", "metadata.json", "attributes.json", "training_config.json")
 
@@ -113,7 +113,7 @@ def make(fill, form, path):
 
 
 def shell(script, *arguments):
-    subprocess.run(["bash", "-c", script, "-", *arguments], capture_output=True, timeout=60, check=False)
+    subprocess.run(["bash", "-c", script, "-", *arguments], capture_output=True, timeout=60, cwd=TEST_DIR, check=False)
 
 
 def change(path, function):
