@@ -9,6 +9,7 @@
 #include "decoders/base/tree.h"
 #include "fs/fs_private.h"
 #include "fs/keep.h"
+#include "fs/place.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -28,6 +29,19 @@ static bool starts_with_place(const char *reason)
 	return m > 0 && reason[n + 1 + m] == ':';
 }
 
+/* An encoder's reason may have the path already, or the tensor's: the bytes of that. */
+static size_t named_length(const char *reason, const char *path, size_t len)
+{
+	enum inode_kind kind;
+	size_t stem = place_stem(path, &kind);
+
+	if (len > 0 && strncmp(reason, path, len) == 0 && reason[len] == ':')
+		return len + strspn(reason + len, ": ");
+	if (stem > 0 && strncmp(reason, path, stem) == 0 && reason[stem] == ':')
+		return stem + strspn(reason + stem, ": ");
+	return 0;
+}
+
 static int put_line(const char *path, const char *reason, struct text *line)
 {
 	char safe[ERROR_TEXT_MAX];
@@ -36,12 +50,9 @@ static int put_line(const char *path, const char *reason, struct text *line)
 	if (path == NULL) /* there was no memory for it */
 		path = "";
 	len = error_escape(safe, sizeof safe, path, strlen(path));
-	/* An encoder's reason may have the path already. */
-	if (len > 0 && strncmp(reason, safe, len) == 0 && reason[len] == ':')
-		text_printf(line, "%s\n", reason);
-	else
-		text_printf(line, "%s:%s%s\n", safe, starts_with_place(reason) ? "" : " ",
-			reason);
+	reason += named_length(reason, safe, len);
+	text_printf(
+		line, "%s:%s%s\n", safe, starts_with_place(reason) ? "" : " ", reason);
 	return text_check(line, NULL);
 }
 

@@ -268,12 +268,29 @@ static int write_touched(
 	return rc;
 }
 
+/* Whether a filter keeps fewer digits, or bits, than the elements have. */
+static bool rounds(const struct hdf5_target *t)
+{
+	AUTO_LOCK;
+	AUTO_HID dcpl = H5Dget_create_plist(t->dataset);
+	unsigned flags, config, values[20] = {0};
+	size_t n = sizeof values / sizeof *values;
+
+	return H5Pget_filter_by_id2(dcpl, H5Z_FILTER_SCALEOFFSET, &flags, &n, values, 0,
+		       NULL, &config) >= 0 &&
+	       (values[0] != H5Z_SO_INT || values[1] != H5Z_SO_INT_MINBITS_DEFAULT);
+}
+
 int hdf5_write_boxes(
 	struct hdf5_target *target, struct blob *blob, bool own, struct error *err)
 {
 	uint64_t n = blob_size(blob) == 0 ? 0 : count_boxes(target), i;
 	int rc = 0;
 
+	if (rounds(target))
+		return error_set(err, EOPNOTSUPP,
+			"its filter scale-offset rounds elements, so that they cannot "
+			"be stored as they are: h5repack takes it away");
 	if (own)
 		return write_touched(target, blob, n, err);
 	for (i = 0; rc == 0 && i < n; i++)
