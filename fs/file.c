@@ -64,8 +64,7 @@ void file_written(int fd, uint64_t off, uint64_t len)
 {
 	/* A hint: what goes wrong, the sync says. */
 	if (len >= MUCH)
-		(void)sync_file_range(
-			fd, (off_t)off, (off_t)len, SYNC_FILE_RANGE_WRITE);
+		(void)sync_file_range(fd, (off_t)off, (off_t)len, SYNC_FILE_RANGE_WRITE);
 }
 
 int file_write(int fd, const char *name, const void *buf, size_t len, uint64_t off,

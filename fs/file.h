@@ -34,8 +34,8 @@ int file_read(
 /* All of it, or the errno (-ENOSPC, -EDQUOT, -EIO ...). */
 int file_write(int fd, const char *name, const void *buf, size_t len, uint64_t off,
 	struct error *err);
-/* `len` bytes were written that are going to be synced. Where they are many, the disk begins
- * with them now, while the next ones are made. */
+/* `len` bytes were written that are going to be synced. Where they are many, the disk
+ * begins with them now, while the next ones are made. */
 void file_written(int fd, uint64_t off, uint64_t len);
 int file_resize(int fd, const char *name, uint64_t size, struct error *err);
 /* After a failure nothing is known about what is on the disk, and asking again would

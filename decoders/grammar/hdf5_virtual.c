@@ -54,25 +54,31 @@ static bool measure(
 	return n <= left && (kind == POINTS || hdf5_step(image, n * n));
 }
 
-static bool skip_selection(
+/* Of the one, and of the other. */
+static bool skip_selections(
 	struct hdf5_image *image, const unsigned char **p, const unsigned char *end)
 {
-	size_t left = (size_t)(end - *p);
-	uint64_t len;
+	for (unsigned i = 0; i < 2; i++) {
+		size_t left = (size_t)(end - *p);
+		uint64_t len;
 
-	if (left < 16 || !measure(image, *p, left, &len) || len > left)
-		return false;
-	*p += len;
+		if (left < 16 || !measure(image, *p, left, &len) || len > left)
+			return false;
+		*p += len;
+	}
 	return true;
 }
 
-static bool skip_name(const unsigned char **p, const unsigned char *end)
+/* That of a file, and that of a dataset in it. */
+static bool skip_names(const unsigned char **p, const unsigned char *end)
 {
-	const unsigned char *nul = memchr(*p, '\0', (size_t)(end - *p));
+	for (unsigned i = 0; i < 2; i++) {
+		const unsigned char *nul = memchr(*p, '\0', (size_t)(end - *p));
 
-	if (nul == NULL)
-		return false;
-	*p = nul + 1;
+		if (nul == NULL)
+			return false;
+		*p = nul + 1;
+	}
 	return true;
 }
 
@@ -88,9 +94,7 @@ static bool adds_up(struct hdf5_image *image, const unsigned char *p, uint64_t s
 	if (n == 0 || n > size / ENTRY_MIN)
 		return false;
 	for (p += 1 + width; n > 0; n--)
-		if (!skip_name(&p, end) || !skip_name(&p, end) ||
-			!skip_selection(image, &p, end) ||
-			!skip_selection(image, &p, end))
+		if (!skip_names(&p, end) || !skip_selections(image, &p, end))
 			return false;
 	return p == end;
 }
