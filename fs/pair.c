@@ -416,6 +416,7 @@ static int save_pair(struct fs *fs, struct inode *inode, const struct place *pla
 	AUTO_ARRIVAL arrival = {0};
 	struct error err = {0};
 	bool refused = false;
+	char *line;
 	int rc;
 
 	fs_own(fs);
@@ -433,7 +434,10 @@ static int save_pair(struct fs *fs, struct inode *inode, const struct place *pla
 	fs_unlock(fs);
 	if (rc == -EAGAIN) /* one of them is still to be written */
 		return 0;
-	refuse_log(fs, arrival.path.bytes, err.text);
+	line = refuse_say(fs, arrival.path.bytes, err.text);
+	fs_own(fs);
+	save_say(fs, inode, &line); /* in place of what was said at a flush */
+	fs_unlock(fs);
 	return rc;
 }
 
