@@ -27,14 +27,15 @@
 
 /* Bytes that the object at the beginning of `bytes` takes; 0: it does not fit. Index 0 is
  * the free space, whose size counts its header. */
-static uint64_t object_bytes(const unsigned char *bytes, uint64_t left, size_t width)
+static uint64_t object_bytes(
+	const struct hdf5_image *image, const unsigned char *bytes, uint64_t left)
 {
-	size_t header = 8 + width;
+	size_t header = hdf5_heap_head(image);
 	uint64_t size;
 
 	if (left < header)
 		return 0;
-	size = hdf5_little(bytes + 8, width);
+	size = hdf5_little(bytes + 8, image->length_size);
 	if (size > left)
 		return 0;
 	if (hdf5_little(bytes, 2) == 0)
@@ -44,12 +45,14 @@ static uint64_t object_bytes(const unsigned char *bytes, uint64_t left, size_t w
 }
 
 /* What is left behind the last object may be too little for a header. */
-static bool adds_up(const unsigned char *bytes, uint64_t size, size_t width)
+static bool adds_up(
+	const struct hdf5_image *image, const unsigned char *bytes, uint64_t size)
 {
-	uint64_t at = 8 + width, n;
+	size_t head = hdf5_heap_head(image);
+	uint64_t at = head, n;
 
-	while (size - at >= 8 + width) {
-		n = object_bytes(bytes + at, size - at, width);
+	while (size - at >= head) {
+		n = object_bytes(image, bytes + at, size - at);
 		if (n == 0)
 			return false;
 		at += n;
@@ -69,7 +72,7 @@ static bool global_heap_suspicious(
 		return true;
 	bytes = malloc(size);
 	sound = bytes != NULL && hdf5_image_read(image, off, bytes, size, NULL) == 0 &&
-		adds_up(bytes, size, image->length_size);
+		adds_up(image, bytes, size);
 	free(bytes);
 	return !sound;
 }

@@ -193,6 +193,13 @@ int hdf5_check_values_locked(
 	4096 /* of a global heap; what libhdf5 reads of it at first \
 	      */
 
+/* Bytes in front of the objects of a global heap, and of each of them: what they say,
+ * filled up to eight. */
+static inline size_t hdf5_heap_head(const struct hdf5_image *image)
+{
+	return (8 + image->length_size + 7) / 8 * 8;
+}
+
 /* Whether a local heap has no more names than the file; what is none is not judged. */
 bool hdf5_local_heap_sound(struct hdf5_image *image, uint64_t address);
 /* Whether it is one that has a terminated name at that place. */

@@ -107,6 +107,7 @@ struct collection {
 	unsigned char *bytes;
 	uint64_t size;
 	size_t header; /* of an object */
+	size_t width;  /* of a size */
 };
 
 /* Bytes of the object at `at`, with its header; 0: there is none. */
@@ -116,7 +117,7 @@ static uint64_t bytes_at(const struct collection *c, uint64_t at)
 
 	if (c->size - at < c->header || hdf5_little(c->bytes + at, 2) == 0)
 		return 0;
-	size = hdf5_little(c->bytes + at + 8, c->header - 8);
+	size = hdf5_little(c->bytes + at + 8, c->width);
 	if (size > c->size - at - c->header)
 		return 0;
 	size = c->header + ((size + 7) & ~UINT64_C(7));
@@ -147,7 +148,7 @@ static bool ends_free(const struct collection *c, uint64_t end)
 {
 	return c->size - end < c->header ||
 	       (hdf5_little(c->bytes + end, 2) == 0 &&
-		       hdf5_little(c->bytes + end + 8, c->header - 8) == c->size - end);
+		       hdf5_little(c->bytes + end + 8, c->width) == c->size - end);
 }
 
 /* False: it is not there, not alone, or not as it should be: nothing was done. */
@@ -161,7 +162,7 @@ static bool take_out(const struct collection *c, uint64_t index)
 	memmove(c->bytes + at, c->bytes + at + n, end - at - n);
 	end -= n;
 	memset(c->bytes + end, 0, c->size - end);
-	put_little(c->bytes + end + 8, c->size - end, c->header - 8);
+	put_little(c->bytes + end + 8, c->size - end, c->width);
 	return true;
 }
 
@@ -169,7 +170,8 @@ static int release(
 	struct hdf5_image *image, const struct hdf5_place *place, struct error *err)
 {
 	unsigned char head[HDF5_COLLECTION_MIN];
-	struct collection c = {.header = 8 + image->length_size};
+	struct collection c = {
+		.header = hdf5_heap_head(image), .width = image->length_size};
 	uint64_t off;
 	int rc;
 

@@ -120,7 +120,7 @@ static bool take_name(struct piece *in, unsigned version)
 /* Loads the collection at an offset, which is then the one at hand. */
 static int load_heap(struct look *l, uint64_t off)
 {
-	size_t head = 8 + l->image->length_size;
+	size_t head = hdf5_heap_head(l->image);
 	unsigned char start[16];
 	uint64_t size;
 
@@ -149,7 +149,7 @@ static int load_heap(struct look *l, uint64_t off)
 static const unsigned char *find_object(
 	const struct look *l, uint64_t number, uint64_t *size)
 {
-	uint64_t head = 8 + l->image->length_size, at = head, n;
+	uint64_t head = hdf5_heap_head(l->image), at = head, n;
 
 	for (; l->heap_size - at >= head && step(l, 1); at += n) {
 		const unsigned char *p = l->heap + at;
