@@ -57,10 +57,7 @@ static void report_tensor(struct asked *asked, const struct tensor *type)
 	AUTO_TEXT shape = {0}, offset = {0};
 
 	report(asked, "dtype", type->dtype->name);
-	text_puts(&shape, "[");
-	for (unsigned i = 0; i < type->rank; i++)
-		text_printf(&shape, "%s%" PRIu64, i > 0 ? ", " : "", type->shape[i]);
-	text_puts(&shape, "]");
+	tensor_put_shape(type, &shape);
 	if (!shape.failed && (type->flags & TENSOR_NULL) == 0)
 		report(asked, "shape", shape.bytes);
 	report_stride(asked, type);

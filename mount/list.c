@@ -40,18 +40,6 @@ static void row_done(struct row *row)
 }
 #define AUTO_ROW __attribute__((cleanup(row_done))) struct row
 
-static void put_shape(const struct tensor *tensor, struct text *out)
-{
-	if (tensor->flags & TENSOR_NULL) {
-		text_puts(out, "null");
-		return;
-	}
-	text_putc(out, '[');
-	for (unsigned i = 0; i < tensor->rank; i++)
-		text_printf(out, "%s%" PRIu64, i ? ", " : "", tensor->shape[i]);
-	text_putc(out, ']');
-}
-
 static int fill_tensor(
 	struct model *model, struct node *node, struct row *row, struct error *err)
 {
@@ -59,7 +47,7 @@ static int fill_tensor(
 	int code = model_tensor(model, node, &tensor, err);
 	if (code)
 		return code;
-	put_shape(tensor, &row->shape);
+	tensor_put_shape(tensor, &row->shape);
 	row->dtype = tensor->dtype->name;
 	row->bytes = tensor->flags & TENSOR_NO_BIN ? 0 : tensor->bytes;
 	row->error = tensor->error;

@@ -47,14 +47,8 @@ void report_put_type(const struct tensor *type, struct text *out)
 	if (!type)
 		return;
 	terminal_put_escaped(out, type->dtype->name);
-	if (type->flags & TENSOR_NULL) {
-		text_puts(out, " null");
-		return;
-	}
-	text_puts(out, " [");
-	for (unsigned i = 0; i < type->rank; i++)
-		text_printf(out, "%s%" PRIu64, i ? ", " : "", type->shape[i]);
-	text_putc(out, ']');
+	text_putc(out, ' ');
+	tensor_put_shape(type, out);
 }
 
 void report_put_path(const struct difference *difference, struct text *out)

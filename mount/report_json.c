@@ -51,24 +51,12 @@ static void put_dtype(struct text *out, const struct tensor *type)
 		put_string(out, type->dtype->name);
 }
 
-static void put_shape(struct text *out, const struct tensor *type)
-{
-	if (type->flags & TENSOR_NULL) {
-		text_puts(out, "null");
-		return;
-	}
-	text_putc(out, '[');
-	for (unsigned i = 0; i < type->rank; i++)
-		text_printf(out, "%s%" PRIu64, i ? ", " : "", type->shape[i]);
-	text_putc(out, ']');
-}
-
 static void put_type(struct text *out, const struct tensor *type)
 {
 	text_puts(out, ", \"dtype\": ");
 	put_dtype(out, type);
 	text_puts(out, ", \"shape\": ");
-	put_shape(out, type);
+	tensor_put_shape(type, out);
 }
 
 static void put_types(struct text *out, const struct tensor *const types[2])
@@ -78,9 +66,9 @@ static void put_types(struct text *out, const struct tensor *const types[2])
 	text_puts(out, ", ");
 	put_dtype(out, types[1]);
 	text_puts(out, "], \"shape\": [");
-	put_shape(out, types[0]);
+	tensor_put_shape(types[0], out);
 	text_puts(out, ", ");
-	put_shape(out, types[1]);
+	tensor_put_shape(types[1], out);
 	text_putc(out, ']');
 }
 

@@ -204,6 +204,8 @@ size_t tree_count(const struct node *folder);
 struct node *tree_at(const struct tree *tree, const char *path);
 /* Appends the path from the root, without a slash in front; a tensor's without suffix. */
 void tree_path(const struct node *node, struct text *out);
+/* Appends "[3, 4]", or "null" for what has no elements at all (TENSOR_NULL). */
+void tensor_put_shape(const struct tensor *tensor, struct text *out);
 /* Preorder: the node after `node` below `top`; NULL at the end. Start with top itself. */
 struct node *tree_walk(const struct node *top, struct node *node);
 

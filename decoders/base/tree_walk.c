@@ -5,6 +5,7 @@
  */
 #include "decoders/base/text.h"
 #include "decoders/base/tree_private.h"
+#include <inttypes.h>
 #include <string.h>
 
 /* The node that has the file `name`, or the tensor of that stem. */
@@ -63,6 +64,18 @@ void tree_path(const struct node *node, struct text *out)
 		at -= n + (p != node);
 		memcpy(out->bytes + at, p->name, n);
 	}
+}
+
+void tensor_put_shape(const struct tensor *tensor, struct text *out)
+{
+	if ((tensor->flags & TENSOR_NULL) != 0) {
+		text_puts(out, "null");
+		return;
+	}
+	text_putc(out, '[');
+	for (unsigned i = 0; i < tensor->rank; i++)
+		text_printf(out, "%s%" PRIu64, i > 0 ? ", " : "", tensor->shape[i]);
+	text_putc(out, ']');
 }
 
 struct node *tree_walk(const struct node *top, struct node *node)

@@ -31,18 +31,6 @@ static void put_dtype(struct text *out, const struct dtype *dtype)
 		image_put_string(out, dtype->name, strlen(dtype->name));
 }
 
-static void put_shape(struct text *out, const struct tensor *tensor)
-{
-	if (tensor->flags & TENSOR_NULL) {
-		text_puts(out, "null");
-		return;
-	}
-	text_putc(out, '[');
-	for (unsigned i = 0; i < tensor->rank; i++)
-		text_printf(out, "%s%" PRIu64, i > 0 ? ", " : "", tensor->shape[i]);
-	text_putc(out, ']');
-}
-
 /* Whether people edit it as a number. */
 static bool scalar(const struct tensor *tensor)
 {
@@ -158,7 +146,7 @@ int sidecar_render(
 	text_puts(&compact, "{\"dtype\": ");
 	put_dtype(&compact, tensor->dtype);
 	text_puts(&compact, ", \"shape\": ");
-	put_shape(&compact, tensor);
+	tensor_put_shape(tensor, &compact);
 	if (scalar(tensor))
 		rc = put_value(model, node, tensor, &compact, err);
 	if (rc == 0)
